@@ -1,0 +1,157 @@
+"""What one source is: where its files lie, what its columns are, and what is done with them."""
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from ingestd.config.quantities import Seconds
+from ingestd.config.settings import Section
+
+ColumnTypeName = Literal[
+    "string", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
+    "float32", "float64", "decimal", "date", "datetime", "time", "duration", "json",
+    "binary", "objectid", "category",
+]  # fmt: skip
+
+PANDAS_NAMES: dict[str, ColumnTypeName] = {
+    "object": "string", "str": "string", "boolean": "bool",
+    "Int8": "int8", "Int16": "int16", "Int32": "int32", "Int64": "int64",
+    "UInt8": "uint8", "UInt16": "uint16", "UInt32": "uint32",
+    "Float32": "float32", "Float64": "float64",
+    "datetime64[ns]": "datetime", "datetime64[us]": "datetime", "datetime64[ms]": "datetime",
+    "datetime64[s]": "datetime", "timedelta64[ns]": "duration",
+}  # fmt: skip
+"""Names that pandas users have in their schemas already, and what they mean here."""
+
+RESERVED_SOURCES = ("errors", "files")
+RESERVED_COLUMNS = ("_id", "processed_at", "source_name", "__row__")
+
+
+class ColumnSpec(Section):
+    """One column: its type, and what reading a value of that type needs to know."""
+
+    type: ColumnTypeName
+    format: str | None = None
+    """strptime-like format of dates and times (``%Y-%m-%d``); default ISO 8601."""
+    timezone: str = "UTC"
+    """Time zone of date-times that carry none; stored in UTC."""
+    precision: int = Field(default=34, ge=1, le=34)
+    scale: int = Field(default=6, ge=0, le=34)
+    encoding: Literal["hex", "base64"] = "base64"
+    """How ``binary`` is written in the file."""
+    true_values: tuple[str, ...] = ("true", "t", "yes", "y", "1")
+    false_values: tuple[str, ...] = ("false", "f", "no", "n", "0")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_short_form(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"type": value}
+        if isinstance(value, dict) and isinstance(value.get("type"), str):
+            value = {**value, "type": PANDAS_NAMES.get(value["type"], value["type"])}
+        return value
+
+
+Scalar = str | int | float | bool
+
+
+class RuleSpec(Section):
+    """The rules of one column; a null passes every rule but ``not_null``."""
+
+    not_null: bool = False
+    min: int | float | str | None = None
+    max: int | float | str | None = None
+    exclusive_min: int | float | str | None = None
+    exclusive_max: int | float | str | None = None
+    one_of: tuple[Scalar, ...] | None = None
+    not_one_of: tuple[Scalar, ...] | None = None
+    matches: str | None = None
+    min_length: int | None = Field(default=None, ge=0)
+    max_length: int | None = Field(default=None, ge=0)
+    unique: bool = False
+
+
+class CheckSpec(Section):
+    """A rule over a whole row: a SQL expression that must not be false."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    expression: str = Field(min_length=1)
+    message: str | None = None
+
+
+class CsvSpec(Section):
+    """The dialect of a CSV file."""
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    quote: str = Field(default='"', max_length=1)
+    """Empty: quotes have no meaning."""
+    encoding: str = "utf-8"
+    header: bool = True
+    columns: tuple[str, ...] | None = None
+    """Names in order, for files without a header; default the schema's order."""
+    skip_lines: int = Field(default=0, ge=0, le=10_000)
+    null_values: tuple[str, ...] = ("",)
+    trim: bool = False
+    decimal: Literal[".", ","] = "."
+
+
+class LoadSpec(Section):
+    """How the rows of this source are stored."""
+
+    mode: Literal["insert", "upsert"] = "insert"
+    key: tuple[str, ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    on_duplicate_file: Literal["skip", "fail"] = "skip"
+    on_changed_file: Literal["append", "replace"] = "append"
+
+
+class ErrorSpec(Section):
+    """How much may be wrong, and how often a file is tried again."""
+
+    max_rate: float | None = Field(default=None, ge=0, le=1)
+    max_rows: int | None = Field(default=None, ge=0)
+    retries: int = Field(default=3, ge=0, le=1000)
+    retry_delay: Seconds = Field(default=300.0, ge=0)
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether a file is validated as a whole before any of it is loaded."""
+        return self.max_rate is not None or self.max_rows is not None
+
+
+def _check_source_name(name: str) -> str:
+    if name in RESERVED_SOURCES:
+        raise ValueError(f"{name!r} is a collection of ingestd itself; choose another name")
+    return name
+
+
+SourceName = Annotated[
+    str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"), AfterValidator(_check_source_name)
+]
+
+
+class SourceSpec(Section):
+    """One configured feed, as its TOML file says."""
+
+    name: SourceName
+    file_pattern: str = Field(min_length=1)
+    format: Literal["csv"] = "csv"
+    done_marker: str | None = None
+    """Suffix of the file that says "complete" (``.done``); without it files settle by themselves."""
+    overdue_after: Seconds | None = Field(default=None, gt=0)
+    """Longest usual time between two files, seconds; later the source counts as overdue."""
+    csv: CsvSpec = CsvSpec()
+    columns: dict[str, ColumnSpec] = Field(alias="schema", min_length=1)
+    validation_rules: dict[str, RuleSpec] = {}
+    checks: tuple[CheckSpec, ...] = ()
+    transform: tuple[dict[str, Any], ...] = ()
+    """Steps in order; each a table with exactly one key, the step's name."""
+    load: LoadSpec = LoadSpec()
+    errors: ErrorSpec = ErrorSpec()
+
+    @property
+    def config_hash(self) -> str:
+        """16 hex characters that change when anything about the source's rows changes."""
+        text = self.model_dump_json(exclude={"file_pattern", "done_marker", "overdue_after"})
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,94 @@
+"""The exceptions of ingestd. Each class is one answer to "what now?".
+
+    IngestdError
+    ├── ConfigError        the configuration cannot be used      refuse to start
+    ├── FileRefused        this file will never load as it is    set it aside, carry on
+    ├── FileUnavailable    this file cannot be had at the moment try again later
+    ├── WorkerLost         a worker process died or hung         try the chunk again, alone
+    ├── StoreAway          MongoDB cannot be reached             wait, reading stops
+    └── StoreRefused       MongoDB answered no                   hold the file, tell the operator
+
+The policy (what each leads to) is one table in ``pipeline.py``. A bad *row* is
+never an exception: it is a ``records.Rejection``.
+
+All arguments are positional and reach ``Exception.__init__``, so that an error
+raised in a worker survives pickling.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the configuration: where it stands, what was found, what is allowed."""
+
+    file: str
+    key: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}: {self.key}: " if self.key else f"{self.file}: "
+        return place + self.message + (f" ({self.hint})" if self.hint else "")
+
+
+class IngestdError(Exception):
+    """Root of all errors of ingestd. ``message`` says what failed, ``hint`` what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigError(IngestdError):
+    """The configuration cannot be used; ``problems`` holds every mistake found."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        Exception.__init__(self, problems)
+        self.problems = problems
+        self.message = "; ".join(str(problem) for problem in problems)
+        self.hint = ""
+
+
+class FileRefused(IngestdError):
+    """This file will never load as it is: it is set aside and the source goes on.
+
+    ``error_type`` is a short name for machines: ``empty_file``, ``missing_column``, …
+    """
+
+    def __init__(self, error_type: str, message: str, hint: str = "") -> None:
+        Exception.__init__(self, error_type, message, hint)
+        self.error_type = error_type
+        self.message = message
+        self.hint = hint
+
+
+class FileUnavailable(FileRefused):
+    """This file cannot be had at the moment (permission, I/O, still changing): tried again."""
+
+
+class WorkerLost(IngestdError):
+    """A worker process died or ran out of time; its chunk may be tried again."""
+
+
+class StoreAway(IngestdError):
+    """MongoDB cannot be reached or cannot take writes now; the same call may pass later."""
+
+
+class StoreRefused(IngestdError):
+    """MongoDB answered no (rights, validator, name): an operator has to act."""
+
+
+class ExitCode:
+    """Exit codes of the commands; 64 and up after ``sysexits.h``."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    DATA_REFUSED = 65
+    STORE_AWAY = 69
+    CONFIG = 78

@@ -1,0 +1,186 @@
+"""What can happen, one method each: it writes the log line and moves the metrics.
+
+Stages call these and never touch a metric or a logger themselves. Every call is per
+file, batch or chunk; none is per row.
+"""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import structlog
+
+from ingestd.metrics import Metrics
+from ingestd.records import ClaimedFile, FileResult, FileState, RefinedChunk
+
+_FINISHED = {
+    FileState.LOADED: "info",
+    FileState.ARCHIVED: "info",
+    FileState.DUPLICATE: "warning",
+    FileState.HELD: "error",
+    FileState.FAILED: "error",
+}
+
+
+class Events:
+    """Tells the log and the metrics of one daemon what happened."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self._log = structlog.get_logger("ingestd")
+
+    # files
+
+    def file_claimed(self, file: ClaimedFile, resumed_row: int) -> None:
+        self.metrics.files_in_flight.labels(file.source_name).inc()
+        self._log.debug(
+            "file claimed", source=file.source_name, file=file.name, file_id=file.file_id,
+            attempt=file.attempts, resumed_row=resumed_row,
+        )  # fmt: skip
+
+    def file_released(self, file: ClaimedFile) -> None:
+        """The claimed file is no longer worked on, however it ended."""
+        self.metrics.files_in_flight.labels(file.source_name).dec()
+
+    def file_finished(self, result: FileResult) -> None:
+        m, source = self.metrics, result.source_name
+        m.files.labels(source, result.state.value).inc()
+        if result.state in (FileState.LOADED, FileState.ARCHIVED):
+            m.last_file_seconds.labels(source).set(time.time())
+        if result.state is FileState.FAILED:
+            m.processing_errors.labels(source).inc()
+        if result.queryable_s is not None:
+            m.queryable_seconds.labels(source).observe(result.queryable_s)
+        fields: dict[str, object] = {
+            "source": source, "file": result.name, "file_id": result.file_id,
+            "state": result.state.value, "rows": result.counts.record_count,
+            "loaded": result.counts.success_count, "rejected": result.counts.error_count,
+            "filtered": result.counts.filtered_count,
+        }  # fmt: skip
+        if result.message:
+            fields |= {"reason": result.message, "hint": result.hint}
+        if result.queryable_s is not None:
+            fields["queryable_s"] = round(result.queryable_s, 3)
+        getattr(self._log, _FINISHED.get(result.state, "info"))("file finished", **fields)
+
+    def file_blocked(self, source_name: str, path: Path, reason: str, hint: str) -> None:
+        self._log.warning(
+            "file waits for a retry", source=source_name, file=path.name, reason=reason, hint=hint
+        )
+
+    def archive_failed(self, file_name: str, source_name: str, reason: str, hint: str) -> None:
+        self._log.error(
+            "file loaded but not archived", source=source_name, file=file_name, reason=reason,
+            hint=hint,
+        )  # fmt: skip
+
+    # chunks and batches
+
+    def chunk_refined(self, source_name: str, refined: RefinedChunk) -> None:
+        m = self.metrics
+        m.read_bytes.labels(source_name).inc(refined.chunk.size_bytes)
+        m.stage_seconds.labels("refine").observe(refined.refine_s)
+
+    def chunk_loaded(self, source_name: str, refined: RefinedChunk, stored: int) -> None:
+        """All of a chunk is durable: its documents and its rejections."""
+        m = self.metrics
+        m.processed_records.labels(source_name).inc(stored)
+        if refined.filtered_count:
+            m.filtered_records.labels(source_name).inc(refined.filtered_count)
+        if refined.rejections:
+            m.processing_errors.labels(source_name).inc(len(refined.rejections))
+        rules = Counter(v.rule for r in refined.rejections for v in r.violations)
+        for rule, count in rules.items():
+            m.rejected_rows.labels(source_name, rule).inc(count)
+
+    def stage_took(self, stage: str, seconds: float) -> None:
+        self.metrics.stage_seconds.labels(stage).observe(seconds)
+
+    def queue_changed(self, stage: str, chunks: int, size_bytes: int) -> None:
+        self.metrics.queue_chunks.labels(stage).set(chunks)
+        self.metrics.queue_bytes.labels(stage).set(size_bytes)
+
+    # MongoDB
+
+    def mongo_command(self, command: str, seconds: float) -> None:
+        self.metrics.mongo_command_seconds.labels(command).observe(seconds)
+
+    def mongo_away(self, doing: str, reason: str, delay_s: float) -> None:
+        self.metrics.mongo_retries.inc()
+        self.metrics.mongo_up.set(0)
+        self._log.warning(
+            "MongoDB is away, waiting", doing=doing, reason=reason, retry_in_s=round(delay_s, 2)
+        )
+
+    def mongo_back(self, doing: str, away_s: float) -> None:
+        self.metrics.mongo_up.set(1)
+        self._log.info("MongoDB is back", doing=doing, away_s=round(away_s, 2))
+
+    def mongo_connected(self, server: str, version: str, is_embedded: bool) -> None:
+        self.metrics.mongo_up.set(1)
+        self._log.info("MongoDB connected", server=server, version=version, embedded=is_embedded)
+
+    def mongod_started(self, path: str, port: int, seconds: float) -> None:
+        self._log.info(
+            "private MongoDB started", mongod=path, port=port, ready_in_s=round(seconds, 2),
+            note="meant for trying out and tests; set mongo.uri for your own",
+        )  # fmt: skip
+
+    def mongod_died(self, code: int) -> None:
+        self.metrics.mongo_up.set(0)
+        self._log.error(
+            "private MongoDB died, starting it again", exit_code=code,
+            hint="see mongod.log in paths.mongo",
+        )  # fmt: skip
+
+    # workers
+
+    def worker_replaced(self, reason: str) -> None:
+        self.metrics.worker_restarts.labels(reason).inc()
+        self._log.warning("worker replaced", reason=reason)
+
+    # watching
+
+    def scanned(self, waiting: dict[str, int]) -> None:
+        self.metrics.last_scan_seconds.set(time.time())
+        for source_name, count in waiting.items():
+            self.metrics.files_waiting.labels(source_name).set(count)
+
+    def watch_trouble(self, place: str, reason: str) -> None:
+        self._log.warning("watching falls back to rescans", place=place, reason=reason)
+
+    def inbox_missing(self, source_name: str, directory: Path) -> None:
+        self._log.warning(
+            "inbox is missing", source=source_name, directory=str(directory),
+            hint="it is looked for at every rescan; make it, or mount it",
+        )  # fmt: skip
+
+    def path_ignored(self, source_name: str, path: Path, reason: str) -> None:
+        self._log.warning(
+            "path left alone", source=source_name, file=repr(path.name)[1:-1], reason=reason
+        )
+
+    # life
+
+    def started(self, version: str, url: str, sources: list[str], workers: int) -> None:
+        self.metrics.build_info.labels(version).set(1)
+        self.metrics.workers.set(workers)
+        self._log.info("ingestd started", version=version, url=url, sources=sources)
+
+    def stopping(self, signal_name: str, drain_s: float) -> None:
+        self._log.info("stopping", signal=signal_name, drain_s=drain_s)
+
+    def stopped(self, is_clean: bool) -> None:
+        self._log.info("ingestd stopped", clean=is_clean)
+
+    def progressed(self) -> None:
+        self.metrics.progress_seconds.set(time.time())
+
+    # HTTP
+
+    def http_answered(self, route: str, status: int, seconds: float) -> None:
+        self.metrics.http_requests.labels(route, str(status)).inc()
+        self.metrics.http_seconds.labels(route).observe(seconds)
+
+    def http_failed(self, route: str, request_id: str, error: BaseException) -> None:
+        self._log.error("request failed", route=route, request_id=request_id, exc_info=error)

@@ -1,0 +1,121 @@
+"""Every metric of ingestd, declared once. Only ``events.py`` and gauges' owners move them.
+
+Labels are bounded by the configuration: never a file name, never a value from a row.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_STAGE_BUCKETS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """The metrics of one daemon, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        source, of = ("source_name",), self.registry
+        self.processed_records = Counter(
+            "processed_records", "Rows stored in MongoDB", source, registry=of
+        )
+        self.processing_errors = Counter(
+            "processing_errors", "Rows refused, and files that failed", source, registry=of
+        )
+        self.filtered_records = Counter(
+            "ingestd_filtered_records", "Rows removed by a filter step", source, registry=of
+        )
+        self.rejected_rows = Counter(
+            "ingestd_rejected_rows", "Rows refused, by rule", (*source, "rule"), registry=of
+        )
+        self.read_bytes = Counter(
+            "ingestd_read_bytes", "Bytes of files refined", source, registry=of
+        )
+        self.files = Counter(
+            "ingestd_files", "Files by the state they ended in", (*source, "state"), registry=of
+        )
+        self.files_in_flight = Gauge(
+            "ingestd_files_in_flight", "Files claimed and not yet finished", source, registry=of
+        )
+        self.files_waiting = Gauge(
+            "ingestd_files_waiting", "Files seen in an inbox and not yet taken", source, registry=of
+        )
+        self.files_blocked = Gauge(
+            "ingestd_files_blocked", "Files that wait for a retry", source, registry=of
+        )
+        self.last_file_seconds = Gauge(
+            "ingestd_last_file_timestamp_seconds",
+            "When a file of the source was last loaded (Unix time)",
+            source,
+            registry=of,
+        )
+        self.overdue_after_seconds = Gauge(
+            "ingestd_overdue_after_seconds",
+            "Longest usual time between two files of the source, where the source says so",
+            source,
+            registry=of,
+        )
+        self.stage_seconds = Histogram(
+            "ingestd_stage_seconds",
+            "Time one unit of work spent in a stage",
+            ("stage",),
+            buckets=_STAGE_BUCKETS_S,
+            registry=of,
+        )
+        self.queryable_seconds = Histogram(
+            "ingestd_queryable_seconds",
+            "From finding a file until its rows can be queried",
+            source,
+            buckets=_STAGE_BUCKETS_S,
+            registry=of,
+        )
+        self.queue_chunks = Gauge(
+            "ingestd_queue_chunks", "Chunks waiting before a stage", ("stage",), registry=of
+        )
+        self.queue_bytes = Gauge(
+            "ingestd_queue_bytes", "Bytes waiting before a stage", ("stage",), registry=of
+        )
+        self.mongo_command_seconds = Histogram(
+            "ingestd_mongo_command_seconds",
+            "Time of one command to MongoDB",
+            ("command",),
+            buckets=_STAGE_BUCKETS_S,
+            registry=of,
+        )
+        self.mongo_retries = Counter(
+            "ingestd_mongo_retries", "Commands sent again because MongoDB was away", registry=of
+        )
+        self.mongo_up = Gauge(
+            "ingestd_mongo_up", "1 while MongoDB answers, 0 while it is away", registry=of
+        )
+        self.worker_restarts = Counter(
+            "ingestd_worker_restarts", "Worker processes replaced", ("reason",), registry=of
+        )
+        self.workers = Gauge("ingestd_workers", "Worker processes", registry=of)
+        self.http_requests = Counter(
+            "ingestd_http_requests", "HTTP answers", ("route", "status"), registry=of
+        )
+        self.http_seconds = Histogram(
+            "ingestd_http_seconds", "Time of one HTTP answer", ("route",),
+            buckets=_STAGE_BUCKETS_S, registry=of,
+        )  # fmt: skip
+        self.last_scan_seconds = Gauge(
+            "ingestd_last_scan_timestamp_seconds",
+            "When the inboxes were last looked through (Unix time)",
+            registry=of,
+        )
+        self.progress_seconds = Gauge(
+            "ingestd_last_progress_timestamp_seconds",
+            "When work last moved on, or there was none (Unix time)",
+            registry=of,
+        )
+        self.build_info = Gauge("ingestd_build_info", "Version", ("version",), registry=of)
+
+    def add_source(self, source_name: str, overdue_after_s: float | None) -> None:
+        """Make a source's series exist at 0, so that rates and alerts see its first event."""
+        for metric in (
+            self.processed_records, self.processing_errors, self.filtered_records,
+            self.read_bytes, self.files_in_flight, self.files_waiting, self.files_blocked,
+            self.last_file_seconds,
+        ):  # fmt: skip
+            metric.labels(source_name)
+        if overdue_after_s is not None:
+            self.overdue_after_seconds.labels(source_name).set(overdue_after_s)

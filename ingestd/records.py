@@ -1,0 +1,203 @@
+"""The values that travel through ingestd: frozen, picklable, without behaviour of their own.
+
+They cross queues and process borders, in the order a row meets them: a found file,
+a claimed file, its chunks, what a worker made of a chunk, and the file's result.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+ROW = "__row__"
+"""Column that carries a row's place in its chunk (UInt32, from 0) through validation and steps."""
+
+
+class FileState(StrEnum):
+    """States of a file in the ledger (``design``: claimed → loading → loaded → archived)."""
+
+    CLAIMED = "claimed"
+    LOADING = "loading"
+    LOADED = "loaded"
+    ARCHIVED = "archived"
+    DUPLICATE = "duplicate"
+    HELD = "held"
+    FAILED = "failed"
+    UNDONE = "undone"
+
+
+COMMITTED = (FileState.LOADED, FileState.ARCHIVED)
+"""States in which a file's rows may be seen by readers."""
+
+UNFINISHED = (FileState.CLAIMED, FileState.LOADING)
+"""States in which a file's rows may exist but must not be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStat:
+    """What a file looked like at one moment; a difference means that somebody changed it."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def is_same_content(self, other: "FileStat") -> bool:
+        """Whether nothing wrote to the file between the two looks (a rename is allowed)."""
+        return (self.device, self.inode, self.size_bytes, self.mtime_ns) == (
+            other.device,
+            other.inode,
+            other.size_bytes,
+            other.mtime_ns,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """A settled file in an inbox, not yet read. ``found_at`` is UTC."""
+
+    source_name: str
+    path: Path
+    stat: FileStat
+    found_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place between two records: the bytes, rows and physical lines that lie before it."""
+
+    offset_bytes: int = 0
+    row: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of whole records of one file: bytes ``start.offset_bytes`` up to ``end.offset_bytes``.
+
+    ``end.row - start.row`` is the number of records in it, good or bad.
+    """
+
+    path: Path
+    stat: FileStat
+    start: Position
+    end: Position
+    is_regular: bool
+    """No record in it needs a careful look: the splitter saw well-formed quotes only."""
+
+    @property
+    def size_bytes(self) -> int:
+        return self.end.offset_bytes - self.start.offset_bytes
+
+    @property
+    def row_count(self) -> int:
+        return self.end.row - self.start.row
+
+
+@dataclass(frozen=True, slots=True)
+class FileLayout:
+    """What one pass over a file found: its digest, its header and its chunks."""
+
+    sha256: bytes
+    columns: tuple[str, ...]
+    header: bytes
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def row_count(self) -> int:
+        return self.chunks[-1].end.row if self.chunks else 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedFile:
+    """A file that the ledger says is ours to load. ``processed_at`` is UTC, whole milliseconds."""
+
+    file_id: str
+    source_name: str
+    name: str
+    path: Path
+    stat: FileStat
+    sha256: str
+    processed_at: datetime
+    found_at: datetime
+    attempts: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One reason why a row was refused. ``value`` is the text as it stood in the file."""
+
+    column: str | None
+    rule: str
+    value: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that was refused, with its reasons. ``row`` counts from 1 like ``line``."""
+
+    row: int
+    line: int
+    error_type: str
+    violations: tuple[Violation, ...]
+    record: dict[str, str | None] | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefinedChunk:
+    """What a worker made of a chunk: finished BSON, and the rows it refused.
+
+    ``documents`` is the concatenation of all documents (for upserts: of all update
+    statements); ``ends[i]`` is the byte at which document ``i`` ends.
+    """
+
+    chunk: Chunk
+    documents: bytes
+    ends: bytes
+    """int64, native byte order."""
+    document_count: int
+    filtered_count: int
+    rejections: tuple[Rejection, ...]
+    refine_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How the rows of a file ended; the parts always add up to ``record_count``."""
+
+    record_count: int = 0
+    success_count: int = 0
+    error_count: int = 0
+    filtered_count: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.record_count + other.record_count,
+            self.success_count + other.success_count,
+            self.error_count + other.error_count,
+            self.filtered_count + other.filtered_count,
+        )
+
+    @property
+    def is_balanced(self) -> bool:
+        """Promise 2: every row is accounted for."""
+        return self.record_count == self.success_count + self.error_count + self.filtered_count
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """How a file ended: its state, counts, and what was wrong if it did not load."""
+
+    file_id: str
+    source_name: str
+    name: str
+    state: FileState
+    counts: Counts = field(default_factory=Counts)
+    message: str = ""
+    hint: str = ""
+    moved_to: Path | None = None
+    queryable_s: float | None = None
+    """Seconds from the moment the file was found until its rows could be queried."""
