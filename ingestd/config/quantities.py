@@ -1,7 +1,7 @@
 """Durations and sizes as people write them: ``"5m"``, ``"250ms"``, ``"64MiB"``."""
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeGuard
 
 from pydantic import BeforeValidator
 
@@ -34,7 +34,7 @@ def parse_size(value: object) -> object:
     return int(_quantity(value.strip(), _SIZE_BYTES, '"64MiB"')) if _is_text(value) else value
 
 
-def _is_text(value: object) -> bool:
+def _is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str) and not value.strip().replace(".", "", 1).isdigit()
 
 
