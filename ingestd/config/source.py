@@ -138,12 +138,12 @@ class SourceSpec(Section):
     file_pattern: str = Field(min_length=1)
     format: Literal["csv"] = "csv"
     done_marker: str | None = None
-    """Suffix of the file that says "complete" (``.done``); without it files settle by themselves."""
+    """Suffix of the file that says "complete" (``.done``); else files settle by themselves."""
     overdue_after: Seconds | None = Field(default=None, gt=0)
     """Longest usual time between two files, seconds; later the source counts as overdue."""
     csv: CsvSpec = CsvSpec()
     columns: dict[str, ColumnSpec] = Field(alias="schema", min_length=1)
-    validation_rules: dict[str, RuleSpec] = {}
+    validation_rules: dict[str, RuleSpec] = Field(default_factory=dict)
     checks: tuple[CheckSpec, ...] = ()
     transform: tuple[dict[str, Any], ...] = ()
     """Steps in order; each a table with exactly one key, the step's name."""
