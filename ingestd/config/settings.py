@@ -1,10 +1,19 @@
 """The daemon's settings, one frozen section per stage. Sources are in ``source.py``."""
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ingestd.config.quantities import Bytes, Seconds
 
@@ -12,36 +21,55 @@ from ingestd.config.quantities import Bytes, Seconds
 class Section(BaseModel):
     """A part of the settings: frozen, and unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
+
+
+def _check_path(value: object) -> object:
+    if isinstance(value, str) and (not value.strip() or "\0" in value):
+        raise ValueError("a path is needed, without NUL")
+    return value
+
+
+ConfiguredPath = Annotated[Path, BeforeValidator(_check_path)]
+
+
+def default_root() -> Path:
+    """``$STATE_DIRECTORY`` (systemd sets it), the system's state directory, else the user's."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    system = Path("/var/lib/ingestd")
+    if os.access(system if system.exists() else system.parent, os.W_OK):
+        return system
+    user = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (user if user.is_absolute() else Path.home() / ".local/state") / "ingestd"
 
 
 class PathSettings(Section):
-    """Where files come from and go to; everything left out lies under ``root``."""
+    """Where files come from and go to. Absolute once read: relative ones lie under ``root``."""
 
-    root: Path = Path("/var/lib/ingestd")
-    inbox: Path | None = None
-    archive: Path | None = None
-    rejects: Path | None = None
-    failed: Path | None = None
-    mongo: Path | None = None
-    allowed_roots: tuple[Path, ...] = ()
+    root: ConfiguredPath = Field(default_factory=default_root)
+    inbox: ConfiguredPath = Path("inbox")
+    archive: ConfiguredPath = Path("archive")
+    rejects: ConfiguredPath = Path("rejects")
+    failed: ConfiguredPath = Path("failed")
+    mongo: ConfiguredPath = Path("mongo")
+    allowed_roots: tuple[ConfiguredPath, ...] = ()
+    """Directories outside ``inbox`` in which sources may watch, too."""
 
-    @model_validator(mode="before")
+    @field_validator("root")
     @classmethod
-    def _place_under_root(cls, values: object) -> object:
-        """Fill what was left out, and read relative paths as lying under ``root``."""
-        if not isinstance(values, dict):
-            return values
-        root = Path(values.get("root") or cls.model_fields["root"].default).expanduser()
-        placed = {**values, "root": root}
-        for name in ("inbox", "archive", "rejects", "failed", "mongo"):
-            placed[name] = root / Path(values.get(name) or name).expanduser()
-        return placed
+    def _make_absolute(cls, path: Path) -> Path:
+        return path.expanduser().absolute()
 
-    def directory(self, name: Literal["inbox", "archive", "rejects", "failed", "mongo"]) -> Path:
-        """The directory of that name, placed under ``root`` when it was left out."""
-        path: Path = getattr(self, name)
-        return path
+    @field_validator("inbox", "archive", "rejects", "failed", "mongo", "allowed_roots")
+    @classmethod
+    def _place_under_root(cls, value: Path | tuple[Path, ...], info: ValidationInfo) -> object:
+        root = info.data.get("root", Path("/"))
+        if isinstance(value, Path):
+            return root / value.expanduser()
+        return tuple(root / path.expanduser() for path in value)
 
 
 class MongoSettings(Section):
@@ -103,8 +131,8 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
-    error_file: Path | None = None
-    """Errors are written here too; default ``errors.log`` under ``paths.root``."""
+    error_file: ConfiguredPath = Path("errors.log")
+    """Errors are written here too; in ``Settings`` absolute: a relative one lies under the root."""
 
 
 class ServiceSettings(Section):
@@ -114,7 +142,10 @@ class ServiceSettings(Section):
 
 
 class Settings(BaseSettings):
-    """All settings of one daemon. ``INGESTD_MONGO__URI`` in the environment sets ``mongo.uri``."""
+    """All settings of one daemon.
+
+    Built directly, it is exactly what it is given; ``layers.py`` adds the environment.
+    """
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -122,11 +153,11 @@ class Settings(BaseSettings):
         env_prefix="INGESTD_",
         env_nested_delimiter="__",
         validate_default=True,
-        nested_model_default_partial_update=True,
     )
 
-    sources: str = "sources/*.toml"
-    paths: PathSettings = PathSettings()
+    sources: str = Field(default="sources/*.toml", min_length=1)
+    """Glob of the source files, relative to the main file's directory."""
+    paths: PathSettings = Field(default_factory=PathSettings)
     mongo: MongoSettings = MongoSettings()
     watch: WatchSettings = WatchSettings()
     refine: RefineSettings = RefineSettings()
@@ -134,3 +165,20 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     logs: LogSettings = LogSettings()
     service: ServiceSettings = ServiceSettings()
+
+    @field_validator("logs")
+    @classmethod
+    def _place_error_file(cls, logs: LogSettings, info: ValidationInfo) -> LogSettings:
+        root = info.data["paths"].root if "paths" in info.data else Path("/")
+        return logs.model_copy(update={"error_file": root / logs.error_file.expanduser()})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A test or a tool that builds settings must never pick up somebody's real MongoDB."""
+        return (init_settings,)
