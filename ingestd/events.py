@@ -126,10 +126,10 @@ class Events:
             note="meant for trying out and tests; set mongo.uri for your own",
         )  # fmt: skip
 
-    def mongod_died(self, code: int) -> None:
+    def mongod_died(self, code: int, reason: str) -> None:
         self.metrics.mongo_up.set(0)
         self._log.error(
-            "private MongoDB died, starting it again", exit_code=code,
+            "private MongoDB died, starting it again", exit_code=code, reason=reason,
             hint="see mongod.log in paths.mongo",
         )  # fmt: skip
 
