@@ -84,7 +84,7 @@ class Chunk:
     start: Position
     end: Position
     is_regular: bool
-    """No record in it needs a careful look: the splitter saw well-formed quotes only."""
+    """Its quotes are well formed and no line is blank: records end where quotes pair up."""
 
     @property
     def size_bytes(self) -> int:
@@ -97,7 +97,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class FileLayout:
-    """What one pass over a file found: its digest, its header and its chunks."""
+    """What one pass over a file found: its digest, its header and its chunks.
+
+    ``header`` are the bytes before the first data record, as they stand in the file;
+    ``columns`` are the file's own column names, in its own order.
+    """
 
     sha256: bytes
     columns: tuple[str, ...]

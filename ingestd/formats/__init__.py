@@ -1,0 +1,42 @@
+"""Bytes to frames: one package or file per format, chosen by ``format`` of the source.
+
+To add a format, write a module with the two functions of ``Format`` and name it in ``FORMATS``.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from ingestd.config.source import SourceSpec
+from ingestd.formats import csv
+from ingestd.formats.limits import Limits
+from ingestd.formats.text import TextChunk
+from ingestd.records import Chunk, FileLayout, FileStat
+
+
+class Format(Protocol):
+    """How files of one format are cut into chunks, and chunks are read."""
+
+    def lay_out(
+        self, path: Path, stat: FileStat, source: SourceSpec, limits: Limits
+    ) -> FileLayout:  # fmt: skip
+        """Read the whole file once: digest, header, cuts. The cuts depend on nothing else.
+
+        Raises:
+            FileRefused: the file as a whole is no good.
+            FileUnavailable: it cannot be read now, or changed meanwhile.
+        """
+        ...
+
+    def read(
+        self, chunk: Chunk, columns: tuple[str, ...], source: SourceSpec, limits: Limits
+    ) -> TextChunk:  # fmt: skip
+        """The records of one chunk as text, in a worker. ``columns`` are the file's own.
+
+        Raises:
+            FileUnavailable: the file changed since it was laid out.
+        """
+        ...
+
+
+FORMATS: Mapping[str, Format] = {"csv": csv}
