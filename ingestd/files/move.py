@@ -1,0 +1,144 @@
+"""Moving a file for good, so that it can be repeated after a crash at any point.
+
+What a crash can leave, and what the same call then does:
+
+    source   target        left by                            the call
+    there    nothing       nothing done yet, or a temporary   starts again
+    there    same inode    link made, source not yet removed  removes the source
+    there    same content  copied across file systems, ditto  removes the source
+    there    other file    nothing: somebody else's           takes the next free name
+    gone     there         only the answer was lost           says where it is
+    gone     nothing       somebody else removed it           FileUnavailable
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from ingestd.errors import FileUnavailable
+from ingestd.files.identity import displayable
+from ingestd.files.look import look, stat_of
+from ingestd.files.names import names_like
+from ingestd.files.trouble import explaining
+from ingestd.files.write import make_directory, rename_new, sync_directory, temporary_name
+from ingestd.records import FileStat
+
+
+def move(source: Path, target: Path, expected: FileStat | None = None) -> Path:
+    """Move a regular file to ``target``, or beside it (``a-2.csv``) when the name is taken.
+
+    Never overwrites, makes missing directories, is durable when it returns, and returns where
+    the file now is. With ``expected``, only that very content is moved: a file that took its
+    place in the meantime stays. Raises FileUnavailable.
+    """
+    with explaining("unmovable_file", source):
+        make_directory(target.parent)
+        present = _look_for(source, expected)
+        if present is None:
+            return _find_moved(source, target)
+        for place in names_like(target):
+            try:
+                if not _is_copy(source, place):
+                    _carry(source, place, present)
+            except FileExistsError:
+                continue
+            _remove(source, present)
+            return place
+    raise AssertionError("names do not run out")
+
+
+def _look_for(source: Path, expected: FileStat | None) -> FileStat | None:
+    """The stat of the source; None when it is not there, or another file has its name."""
+    if not os.path.lexists(source):
+        return None
+    present = look(source)
+    return present if expected is None or present.is_same_content(expected) else None
+
+
+def _find_moved(source: Path, target: Path) -> Path:
+    if os.path.lexists(target):
+        return target
+    raise FileUnavailable(
+        "unmovable_file",
+        f"cannot move {displayable(source)}: it is gone, or another file took its name",
+        "somebody else removed or replaced it; what was read of it is not affected",
+    )
+
+
+def _is_copy(source: Path, place: Path) -> bool:
+    """Whether ``place`` is what an interrupted move of this source left."""
+    try:
+        there, here = os.lstat(place), os.lstat(source)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(there.st_mode):
+        return False
+    if os.path.samestat(there, here):
+        return True
+    if (there.st_size, there.st_mtime_ns) != (here.st_size, here.st_mtime_ns):
+        return False
+    return _digest(source) == _digest(place)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
+def _carry(source: Path, place: Path, present: FileStat) -> None:
+    """Bring the file to ``place``; across file systems the source stays for now."""
+    try:
+        rename_new(source, place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        _copy(source, place, present)
+    else:
+        _check_renamed(source, place, present)
+    sync_directory(place.parent)
+
+
+def _check_renamed(source: Path, place: Path, present: FileStat) -> None:
+    """A rename takes whatever has the name at that instant: give back what is not ours."""
+    if not look(place).is_same_content(present):
+        rename_new(place, source)
+        raise _changed(source)
+
+
+def _copy(source: Path, place: Path, present: FileStat) -> None:
+    """Copy with mode and times under a hidden name, then rename."""
+    # The name depends on the source only, so that a repeat overwrites what a crash left.
+    temporary = temporary_name(place, hashlib.sha256(os.fsencode(source)).hexdigest()[:16])
+    try:
+        temporary.unlink(missing_ok=True)
+        shutil.copyfile(source, temporary, follow_symlinks=False)
+        if look(source) != present:
+            raise _changed(source)
+        shutil.copystat(source, temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        rename_new(temporary, place)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _remove(source: Path, present: FileStat) -> None:
+    """Remove what a copy or a link left of the source, unless it is another file by now."""
+    try:
+        if stat_of(os.lstat(source)).is_same_content(present):
+            source.unlink()
+    except FileNotFoundError:
+        pass  # renamed: nothing was left
+    sync_directory(source.parent)
+
+
+def _changed(source: Path) -> FileUnavailable:
+    return FileUnavailable(
+        "unmovable_file",
+        f"cannot move {displayable(source)}: it was changed or replaced at this moment",
+        "write under a temporary name and rename when complete",
+    )
