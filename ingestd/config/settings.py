@@ -2,20 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
     ValidationInfo,
     field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ingestd.config.quantities import Bytes, Seconds
+from ingestd.config.values import ConfiguredPath, Database, MongoUri
 
 
 class Section(BaseModel):
@@ -26,15 +25,6 @@ class Section(BaseModel):
     )
 
 
-def _check_path(value: object) -> object:
-    if isinstance(value, str) and (not value.strip() or "\0" in value):
-        raise ValueError("a path is needed, without NUL")
-    return value
-
-
-ConfiguredPath = Annotated[Path, BeforeValidator(_check_path)]
-
-
 def default_root() -> Path:
     """``$STATE_DIRECTORY`` (systemd sets it), the system's state directory, else the user's."""
     if given := os.environ.get("STATE_DIRECTORY"):
@@ -43,7 +33,14 @@ def default_root() -> Path:
     if os.access(system if system.exists() else system.parent, os.W_OK):
         return system
     user = Path(os.environ.get("XDG_STATE_HOME", ""))
-    return (user if user.is_absolute() else Path.home() / ".local/state") / "ingestd"
+    if not user.is_absolute():
+        user = _expand("~/.local/state")
+    return user / "ingestd" if user.is_absolute() else system
+
+
+def _expand(path: str | Path) -> Path:
+    """Like ``Path.expanduser``, which raises where there is no home directory."""
+    return Path(os.path.expanduser(path))
 
 
 class PathSettings(Section):
@@ -61,22 +58,22 @@ class PathSettings(Section):
     @field_validator("root")
     @classmethod
     def _make_absolute(cls, path: Path) -> Path:
-        return path.expanduser().absolute()
+        return _expand(path).absolute()
 
     @field_validator("inbox", "archive", "rejects", "failed", "mongo", "allowed_roots")
     @classmethod
     def _place_under_root(cls, value: Path | tuple[Path, ...], info: ValidationInfo) -> object:
         root = info.data.get("root", Path("/"))
         if isinstance(value, Path):
-            return root / value.expanduser()
-        return tuple(root / path.expanduser() for path in value)
+            return root / _expand(value)
+        return tuple(root / _expand(path) for path in value)
 
 
 class MongoSettings(Section):
     """Which MongoDB; without ``uri`` a private one is started."""
 
-    uri: SecretStr | None = None
-    database: str = Field(default="ingestd", pattern=r"^[A-Za-z0-9_-]{1,38}$")
+    uri: MongoUri | None = None
+    database: Database = "ingestd"
     timeout: Seconds = Field(default=5.0, gt=0)
     """How long one attempt looks for a usable server, seconds."""
     write_timeout: Seconds = Field(default=60.0, gt=0)
@@ -121,7 +118,7 @@ class LoadSettings(Section):
 class ApiSettings(Section):
     """The HTTP server."""
 
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8080, ge=0, le=65535)
     query_timeout: Seconds = Field(default=10.0, gt=0)
 
@@ -144,7 +141,7 @@ class ServiceSettings(Section):
 class Settings(BaseSettings):
     """All settings of one daemon.
 
-    Built directly, it is exactly what it is given; ``layers.py`` adds the environment.
+    Built directly, it is exactly what it is given; ``reading.py`` adds the environment.
     """
 
     model_config = SettingsConfigDict(
@@ -170,7 +167,7 @@ class Settings(BaseSettings):
     @classmethod
     def _place_error_file(cls, logs: LogSettings, info: ValidationInfo) -> LogSettings:
         root = info.data["paths"].root if "paths" in info.data else Path("/")
-        return logs.model_copy(update={"error_file": root / logs.error_file.expanduser()})
+        return logs.model_copy(update={"error_file": root / _expand(logs.error_file)})
 
     @classmethod
     def settings_customise_sources(

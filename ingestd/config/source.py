@@ -7,6 +7,18 @@ from pydantic import AfterValidator, Field, model_validator
 
 from ingestd.config.quantities import Seconds
 from ingestd.config.settings import Section
+from ingestd.config.values import (
+    Bound,
+    CheckName,
+    Delimiter,
+    DoneMarker,
+    Encoding,
+    FilePattern,
+    Quote,
+    SourceName,
+    TimeFormat,
+    TimeZone,
+)
 
 ColumnTypeName = Literal[
     "string", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
@@ -24,7 +36,6 @@ PANDAS_NAMES: dict[str, ColumnTypeName] = {
 }  # fmt: skip
 """Names that pandas users have in their schemas already, and what they mean here."""
 
-RESERVED_SOURCES = ("errors", "files")
 RESERVED_COLUMNS = ("_id", "processed_at", "source_name", "__row__")
 
 
@@ -32,9 +43,9 @@ class ColumnSpec(Section):
     """One column: its type, and what reading a value of that type needs to know."""
 
     type: ColumnTypeName
-    format: str | None = None
+    format: TimeFormat | None = None
     """strptime-like format of dates and times (``%Y-%m-%d``); default ISO 8601."""
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
     """Time zone of date-times that carry none; stored in UTC."""
     precision: int = Field(default=34, ge=1, le=34)
     scale: int = Field(default=6, ge=0, le=34)
@@ -53,29 +64,28 @@ class ColumnSpec(Section):
         return value
 
 
-Scalar = str | int | float | bool
-
-
 class RuleSpec(Section):
     """The rules of one column; a null passes every rule but ``not_null``."""
 
     not_null: bool = False
-    min: int | float | str | None = None
-    max: int | float | str | None = None
-    exclusive_min: int | float | str | None = None
-    exclusive_max: int | float | str | None = None
-    one_of: tuple[Scalar, ...] | None = None
-    not_one_of: tuple[Scalar, ...] | None = None
-    matches: str | None = None
+    min: Bound | None = None
+    max: Bound | None = None
+    exclusive_min: Bound | None = None
+    exclusive_max: Bound | None = None
+    one_of: tuple[Bound, ...] | None = Field(default=None, min_length=1)
+    not_one_of: tuple[Bound, ...] | None = Field(default=None, min_length=1)
+    matches: str | None = Field(default=None, min_length=1)
+    """A regular expression that the value must contain; anchor it with ``^`` and ``$``."""
     min_length: int | None = Field(default=None, ge=0)
     max_length: int | None = Field(default=None, ge=0)
     unique: bool = False
+    """No two rows of one file share a value."""
 
 
 class CheckSpec(Section):
     """A rule over a whole row: a SQL expression that must not be false."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: CheckName
     expression: str = Field(min_length=1)
     message: str | None = None
 
@@ -83,10 +93,11 @@ class CheckSpec(Section):
 class CsvSpec(Section):
     """The dialect of a CSV file."""
 
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    quote: str = Field(default='"', max_length=1)
+    delimiter: Delimiter = ","
+    quote: Quote = '"'
     """Empty: quotes have no meaning."""
-    encoding: str = "utf-8"
+    encoding: Encoding = "utf-8"
+    """Python's canonical name, once read."""
     header: bool = True
     columns: tuple[str, ...] | None = None
     """Names in order, for files without a header; default the schema's order."""
@@ -120,24 +131,22 @@ class ErrorSpec(Section):
         return self.max_rate is not None or self.max_rows is not None
 
 
-def _check_source_name(name: str) -> str:
-    if name in RESERVED_SOURCES:
-        raise ValueError(f"{name!r} is a collection of ingestd itself; choose another name")
-    return name
+def _check_step(step: dict[str, Any]) -> dict[str, Any]:
+    if len(step) != 1:
+        raise ValueError(f"a step has one key, this has {len(step)}; begin a new [[transform]]")
+    return step
 
 
-SourceName = Annotated[
-    str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$"), AfterValidator(_check_source_name)
-]
+Step = Annotated[dict[str, Any], AfterValidator(_check_step)]
 
 
 class SourceSpec(Section):
     """One configured feed, as its TOML file says."""
 
     name: SourceName
-    file_pattern: str = Field(min_length=1)
+    file_pattern: FilePattern
     format: Literal["csv"] = "csv"
-    done_marker: str | None = None
+    done_marker: DoneMarker | None = None
     """Suffix of the file that says "complete" (``.done``); else files settle by themselves."""
     overdue_after: Seconds | None = Field(default=None, gt=0)
     """Longest usual time between two files, seconds; later the source counts as overdue."""
@@ -145,7 +154,7 @@ class SourceSpec(Section):
     columns: dict[str, ColumnSpec] = Field(alias="schema", min_length=1)
     validation_rules: dict[str, RuleSpec] = Field(default_factory=dict)
     checks: tuple[CheckSpec, ...] = ()
-    transform: tuple[dict[str, Any], ...] = ()
+    transform: tuple[Step, ...] = ()
     """Steps in order; each a table with exactly one key, the step's name."""
     load: LoadSpec = LoadSpec()
     errors: ErrorSpec = ErrorSpec()

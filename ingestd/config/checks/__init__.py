@@ -1,0 +1,26 @@
+"""What fields of one source must agree on. Each check looks at a draft and yields its findings."""
+
+from collections.abc import Callable, Iterator
+
+from ingestd.config.checks.columns import check_columns
+from ingestd.config.checks.csv import check_csv
+from ingestd.config.checks.draft import Draft, Finding
+from ingestd.config.checks.load import check_load
+from ingestd.config.checks.rules import check_rules
+from ingestd.config.naming import dotted
+from ingestd.errors import Problem
+
+CHECKS: tuple[Callable[[Draft], Iterator[Finding]], ...] = (
+    check_csv,
+    check_columns,
+    check_rules,
+    check_load,
+)
+
+
+def check_source(draft: Draft) -> Iterator[Problem]:
+    """Every disagreement inside one source."""
+    for check in CHECKS:
+        for finding in check(draft):
+            key = dotted(finding.key)
+            yield Problem(str(draft.file), key, finding.message, finding.hint)

@@ -1,0 +1,41 @@
+"""How rows are stored: a key where one is needed, over columns that the documents have."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ingestd.config.checks.draft import Draft, Finding
+from ingestd.config.checks.names import final_columns
+from ingestd.config.explain import KeyPath
+from ingestd.config.naming import choice
+
+_ALWAYS_THERE = ("_id", "processed_at", "source_name")
+
+
+def check_load(draft: Draft) -> Iterator[Finding]:
+    """Mode and key, then the columns of key and indexes."""
+    load = draft.spec.load
+    if draft.has_read("load") and not {("load", "key"), ("load", "mode")} & draft.unread:
+        if load.mode == "upsert" and not load.key:
+            yield Finding(("load", "key"), "missing", 'mode "upsert" needs a key: key = ["column"]')
+        if load.mode == "insert" and load.key:
+            yield Finding(("load", "key"), 'means nothing in mode "insert"', 'set mode = "upsert"')
+    yield from _check_columns(draft, ("load", "key"), load.key)
+    for place, index in enumerate(load.indexes):
+        key: KeyPath = ("load", "indexes", place)
+        if not index:
+            yield Finding(key, "empty", 'an index is a list of columns: ["customer_id"]')
+        yield from _check_columns(draft, key, index)
+
+
+def _check_columns(draft: Draft, key: KeyPath, names: tuple[str, ...]) -> Iterator[Finding]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield Finding(key, f'"{name}" stands there {count} times')
+    final = final_columns(draft)
+    if final is None:
+        return
+    known = [*final, *(() if key == ("load", "key") else _ALWAYS_THERE)]
+    for place, name in enumerate(names):
+        if name not in known:
+            message = f'"{name}" is not a column after the steps'
+            yield Finding((*key, place), message, choice(name, known))

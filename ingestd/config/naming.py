@@ -1,0 +1,53 @@
+"""How configuration is spoken of: keys, values found, what is allowed, what was probably meant."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Sequence
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_PASSWORD = re.compile(r"://[^@\s\"]*@")
+_LONGEST_SHOWN = 60
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """``validation_rules.amount.min``, ``checks[0].name``: the key as TOML would write it."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += "." if text else ""
+            text += part if _BARE_KEY.fullmatch(part) else json.dumps(part)
+    return text
+
+
+def shown(value: object) -> str:
+    """A value found in the configuration, short, on one line and without passwords."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, str | bool | int | float | list | tuple):
+        text = _PASSWORD.sub("://…@", json.dumps(value, ensure_ascii=False, default=str))
+    else:
+        text = str(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+def quoted(names: Iterable[str]) -> str:
+    """``"a", "b"``"""
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """``did you mean "amount"?``, or nothing where no known name is close."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=likeness)
+    return f'did you mean "{by_lower[found[0]]}"?' if found else ""
+
+
+def choice(name: object, known: Iterable[str]) -> str:
+    """The nearest of the known names, then all of them."""
+    names = list(known)
+    allowed = f"allowed: {', '.join(names)}" if names else "nothing is allowed here"
+    guess = nearest(name, names) if isinstance(name, str) else ""
+    return f"{guess} {allowed}" if guess else allowed

@@ -1,0 +1,137 @@
+"""What one value of the configuration may be, where a plain type does not say enough.
+
+A validator's error text says what is allowed; ``explain.py`` puts in front what was found.
+"""
+
+import codecs
+import re
+from collections.abc import Callable
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+from ingestd.config.naming import nearest, quoted
+
+RESERVED_SOURCES = ("errors", "files")
+RESERVED_DATABASES = ("admin", "local", "config")
+
+Bound = bool | int | float | str | datetime | date | time
+"""A limit or a choice in a rule; ``bool`` stands first so that ``true`` does not become 1."""
+
+
+def _check(is_allowed: Callable[[str], object], allowed: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not is_allowed(text):
+            raise ValueError(allowed)
+        return text
+
+    return AfterValidator(check)
+
+
+def _check_path(value: object) -> object:
+    if isinstance(value, str) and (not value.strip() or "\0" in value):
+        raise ValueError("allowed: a path, not empty, without NUL")
+    return value
+
+
+def _check_uri(uri: SecretStr) -> SecretStr:
+    if not uri.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+        raise ValueError('allowed: "mongodb://…" or "mongodb+srv://…"')
+    return uri
+
+
+def _check_timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        advice = 'allowed: an IANA name such as "Europe/Berlin"'
+        raise ValueError(f"{nearest(name, available_timezones())} {advice}".strip()) from error
+    return name
+
+
+def _canonical_encoding(name: str) -> str:
+    """Python's own name of the encoding, so that ``UTF8`` and ``utf-8`` are the same."""
+    try:
+        encoding = codecs.lookup(name).name
+        is_ascii = bytes(range(128)).decode(encoding) == "".join(map(chr, range(128)))
+    except (LookupError, UnicodeError, ValueError) as error:
+        raise ValueError(_ENCODINGS + _utf16_advice(name)) from error
+    if not is_ascii:
+        raise ValueError(_ENCODINGS + _utf16_advice(encoding))
+    return encoding
+
+
+_ENCODINGS = "allowed: encodings that contain ASCII, such as utf-8, cp1252, iso8859-15"
+
+
+def _utf16_advice(name: str) -> str:
+    is_wide = name.lower().replace("_", "-").startswith(("utf-16", "utf16", "utf-32", "utf32"))
+    return "; UTF-16 and UTF-32 are not supported yet: convert the file" if is_wide else ""
+
+
+ConfiguredPath = Annotated[Path, BeforeValidator(_check_path)]
+MongoUri = Annotated[SecretStr, AfterValidator(_check_uri)]
+TimeZone = Annotated[str, AfterValidator(_check_timezone)]
+Encoding = Annotated[str, AfterValidator(_canonical_encoding)]
+Database = Annotated[
+    str,
+    _check(re.compile(r"[A-Za-z0-9_-]{1,38}").fullmatch, "allowed: 1 to 38 of A-Z a-z 0-9 _ -"),
+    _check(
+        lambda name: name not in RESERVED_DATABASES,
+        f"{quoted(RESERVED_DATABASES)} belong to MongoDB itself; choose another name",
+    ),
+]
+SourceName = Annotated[
+    str,
+    _check(
+        re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}").fullmatch,
+        "allowed: a letter, then up to 63 of A-Z a-z 0-9 _ -",
+    ),
+    _check(
+        lambda name: name not in RESERVED_SOURCES,
+        f"{quoted(RESERVED_SOURCES)} are collections of ingestd itself; choose another name",
+    ),
+]
+CheckName = Annotated[
+    str,
+    _check(
+        re.compile(r"[a-z][a-z0-9_]{0,63}").fullmatch,
+        "allowed: a lower-case letter, then up to 63 of a-z 0-9 _",
+    ),
+]
+TimeFormat = Annotated[
+    str,
+    _check(re.compile(r"%[-_.:#0-9]*[A-Za-z+]").search, 'write it like "%Y-%m-%d" or "%H:%M:%S"'),
+]
+Delimiter = Annotated[
+    str,
+    _check(
+        re.compile(r"[\t\x20-\x7e]").fullmatch,
+        r'allowed: one ASCII character, not a line end, such as "," ";" "|" "\t"',
+    ),
+]
+Quote = Annotated[
+    str,
+    _check(
+        re.compile(r"[\x21-\x7e]?").fullmatch,
+        "allowed: one ASCII character that is not blank, or empty for none",
+    ),
+]
+DoneMarker = Annotated[
+    str,
+    _check(re.compile(r"[^/\0]{1,64}").fullmatch, 'allowed: a suffix without "/", such as ".done"'),
+]
+FilePattern = Annotated[
+    str,
+    _check(
+        re.compile(r"[^\0]*[^/\0\s]").fullmatch,
+        'allowed: a pattern that ends in a file name, such as "orders/*.csv"',
+    ),
+    _check(
+        lambda pattern: not {"..", "~"} & set(pattern.split("/")),
+        'allowed: without ".." and "~"; relative to paths.inbox, or absolute under an allowed root',
+    ),
+]
