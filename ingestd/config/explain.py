@@ -60,9 +60,7 @@ def _key_in(document: Mapping[str, Any], details: ErrorDetails) -> KeyPath:
         return place
     node: Any = document
     for depth, part in enumerate(place):
-        if isinstance(node, dict) and part in node:
-            node = node[part]
-        elif isinstance(node, list) and isinstance(part, int):
+        if (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int)):
             node = node[part]
         else:
             return place[:depth]

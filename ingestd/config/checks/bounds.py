@@ -1,13 +1,11 @@
 """The values a rule may compare a column with, by the column's type."""
 
-import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ingestd.config.quantities import parse_duration
 from ingestd.config.source import ColumnSpec
 
 _SIGNED = {f"int{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)}
@@ -15,7 +13,7 @@ _UNSIGNED = {f"uint{bits}": (0, 2**bits - 1) for bits in (8, 16, 32)}
 INTEGER_RANGES = _SIGNED | _UNSIGNED
 """Smallest and largest value of each integer type."""
 
-ALLOWED_VALUES: dict[str, str] = {
+ALLOWED_VALUES: dict[str, str] = {  # durations are left to where rules are compiled
     **{name: f"whole numbers from {low} to {high}" for name, (low, high) in INTEGER_RANGES.items()},
     "float32": "numbers",
     "float64": "numbers",
@@ -23,11 +21,8 @@ ALLOWED_VALUES: dict[str, str] = {
     "date": 'dates such as "2024-12-31"',
     "datetime": 'date-times such as "2024-12-31T23:59:59"',
     "time": 'times such as "23:59:59"',
-    "duration": 'seconds, or text such as "1h30m"',
-    "bool": "true, false",
     "string": "texts",
     "category": "texts",
-    "objectid": "texts of 24 hexadecimal digits",
 }
 
 
@@ -91,26 +86,10 @@ def _time(value: Any) -> time:
     return value.replace(tzinfo=value.tzinfo or UTC)
 
 
-def _duration(value: Any) -> float:
-    return _number(parse_duration(value))
-
-
-def _bool(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(value)
-    return value
-
-
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(value)
     return value
-
-
-def _objectid(value: Any) -> str:
-    if not re.fullmatch(r"[0-9A-Fa-f]{24}", _text(value)):
-        raise ValueError(value)
-    return str(value).lower()
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -119,9 +98,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "decimal": _decimal,
     "date": _date,
     "time": _time,
-    "duration": _duration,
-    "bool": _bool,
     "string": _text,
     "category": _text,
-    "objectid": _objectid,
 }

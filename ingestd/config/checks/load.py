@@ -20,11 +20,25 @@ def check_load(draft: Draft) -> Iterator[Finding]:
         if load.mode == "insert" and load.key:
             yield Finding(("load", "key"), 'means nothing in mode "insert"', 'set mode = "upsert"')
     yield from _check_columns(draft, ("load", "key"), load.key)
+    yield from _check_key_presence(draft)
     for place, index in enumerate(load.indexes):
         key: KeyPath = ("load", "indexes", place)
         if not index:
             yield Finding(key, "empty", 'an index is a list of columns: ["customer_id"]')
         yield from _check_columns(draft, key, index)
+
+
+def _check_key_presence(draft: Draft) -> Iterator[Finding]:
+    """Rows without a key would all be one document, each overwriting the one before."""
+    for place, name in enumerate(draft.spec.load.key):
+        origin = (final_columns(draft) or {}).get(name, ())
+        column = str(origin[-1]) if origin and origin[0] == "schema" else None
+        rules = draft.spec.validation_rules.get(column or "")
+        has_been_read = not any(key[:2] == ("validation_rules", column) for key in draft.unread)
+        if column and has_been_read and not (rules and rules.not_null):
+            message = f'"{name}" can be empty, and is part of the key'
+            hint = f"add not_null = true to validation_rules.{column}"
+            yield Finding(("load", "key", place), message, hint)
 
 
 def _check_columns(draft: Draft, key: KeyPath, names: tuple[str, ...]) -> Iterator[Finding]:

@@ -19,9 +19,8 @@ def rules_for(type_name: str) -> tuple[str, ...]:
     """The rules that make sense for a column of this type."""
     if type_name in ("string", "category"):
         return (*_ANY, *_LISTS, *_TEXT)
-    if type_name in ("bool", "objectid"):
-        return (*_ANY, *_LISTS)
-    return _ANY if type_name in ("json", "binary") else (*_ANY, *_LIMITS, *_LISTS)
+    is_opaque = type_name in ("bool", "objectid", "json", "binary")
+    return _ANY if is_opaque else (*_ANY, *_LIMITS, *_LISTS)
 
 
 def check_rules(draft: Draft) -> Iterator[Finding]:
@@ -52,6 +51,8 @@ def _check_column(column: ColumnSpec, rules: RuleSpec) -> Iterator[_Mistake]:
 
 
 def _check_values(column: ColumnSpec, given: dict[str, Any]) -> Iterator[_Mistake]:
+    if column.type not in ALLOWED_VALUES:
+        return
     limits: dict[str, Any] = {}
     for name, value in given.items():
         if name in ("min_length", "max_length"):
