@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Literal, TypeVar
@@ -21,7 +21,7 @@ from pymongo import ReturnDocument, errors
 from pymongo.write_concern import WriteConcern
 
 from ingestd.config.settings import MongoSettings
-from ingestd.errors import StoreAway, StoreRefused
+from ingestd.errors import QueryTooSlow, StoreAway, StoreRefused
 from ingestd.events import Events
 
 Document = dict[str, Any]
@@ -100,9 +100,11 @@ def errors_mapped(doing: str) -> Iterator[None]:
 
 def _refusal(doing: str, error: errors.OperationFailure) -> StoreAway | StoreRefused:
     code = error.code or 0
+    if isinstance(error, errors.ExecutionTimeout):
+        return QueryTooSlow(f"{doing}: the time limit of the query was reached")
     is_away = code in _AWAY_CODES or error.has_error_label("RetryableWriteError")
     text = f"{doing}: MongoDB answered: {_short(error)} (code {code})"
-    if is_away or isinstance(error, errors.ExecutionTimeout | errors.WTimeoutError):
+    if is_away or isinstance(error, errors.WTimeoutError):
         return StoreAway(text, "it is tried again")
     return StoreRefused(text, _HINTS.get(code, "see the MongoDB log"))
 
@@ -116,19 +118,33 @@ async def ensure_replica_set(port: int) -> None:
     """Make the mongod on that loopback port a one-node replica set, whatever port it had before.
 
     Raises:
-        StoreAway: it did not become primary in 30 s.
+        StoreAway: it did not become primary in a minute.
         StoreRefused: it does not take the configuration.
     """
     client: Any = AsyncIOMotorClient(
         f"mongodb://127.0.0.1:{port}/?directConnection=true", serverSelectionTimeoutMS=20_000
     )
     member = {"_id": 0, "host": f"127.0.0.1:{port}"}
+    deadline = time.monotonic() + 60
     try:
         with errors_mapped("setting up the private MongoDB"):
-            await _configure_member(client.admin, member)
-            await _wait_for_primary(client.admin)
+            while not await _is_primary(client.admin, member):
+                if time.monotonic() > deadline:
+                    raise StoreAway(
+                        "the private MongoDB is no primary after 60 s", "see mongod.log"
+                    )
+                await asyncio.sleep(0.02)
     finally:
         client.close()
+
+
+async def _is_primary(admin: Any, member: Document) -> bool:
+    """Ask, and take the next step when it is not."""
+    with suppress(errors.AutoReconnect):  # a new configuration closes connections
+        if (await admin.command("hello")).get("isWritablePrimary"):
+            return True
+        await _configure_member(admin, member)
+    return False
 
 
 async def _configure_member(admin: Any, member: Document) -> None:
@@ -137,19 +153,19 @@ async def _configure_member(admin: Any, member: Document) -> None:
     except errors.OperationFailure as error:
         if error.code != 94:  # NotYetInitialized
             raise
-        await admin.command("replSetInitiate", {"_id": "ingestd", "members": [member]})
+        await _initiate(admin, member)
         return
     if [m["host"] for m in stored["members"]] != [member["host"]]:
         changed = {"_id": stored["_id"], "version": stored["version"] + 1, "members": [member]}
         await admin.command("replSetReconfig", {**stored, **changed}, force=True)
 
 
-async def _wait_for_primary(admin: Any) -> None:
-    for _ in range(1500):
-        if (await admin.command("hello")).get("isWritablePrimary"):
-            return
-        await asyncio.sleep(0.02)
-    raise StoreAway("the private MongoDB did not become primary in 30 s", "see mongod.log")
+async def _initiate(admin: Any, member: Document) -> None:
+    try:
+        await admin.command("replSetInitiate", {"_id": "ingestd", "members": [member]})
+    except errors.OperationFailure as error:
+        if error.code != 23:  # AlreadyInitialized: it was still reading its configuration
+            raise
 
 
 class Mongo:
@@ -340,6 +356,30 @@ class Mongo:
         with errors_mapped(f"reading {collection}"):
             async for document in self._database[collection].find(match, **options):
                 yield document
+
+    async def iterate_raw(
+        self, collection: str, match: Document, **options: Any
+    ) -> AsyncIterator[bytes]:
+        """Stream what matches as concatenated BSON, one reply of the server (16 MiB) at a time.
+
+        ``options`` as for ``find``, and batch_size: rows per reply.
+        """
+        with errors_mapped(f"reading {collection}"):
+            cursor = self._database[collection].find_raw_batches(match, **options)
+            try:
+                async for batch in cursor:
+                    yield batch
+            finally:
+                await cursor.close()
+
+    async def aggregate(
+        self, collection: str, pipeline: Sequence[Document], **options: Any
+    ) -> list[Document]:
+        """All documents that the pipeline makes; ``options``: maxTimeMS, hint."""
+        with self._timed("aggregate", collection):
+            cursor = self._database[collection].aggregate(list(pipeline), **options)
+            found: list[Document] = await cursor.to_list(None)
+            return found
 
     async def count(self, collection: str, match: Document, **options: Any) -> int:
         """How many match, counted exactly."""

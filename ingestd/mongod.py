@@ -1,50 +1,39 @@
 """The private mongod: found, started, watched over and stopped with the daemon.
 
-Meant for trying out and for tests. It listens on the loopback only and keeps everything in one
-directory that nobody else can enter: ``data/``, ``mongod.log``, the ``port`` it listens on and
-the ``lock`` of the daemon that owns it. Making it a replica set is left to ``mongo.py``.
+Meant for trying out and for tests; it listens on the loopback only. Its directory is left to
+``mongod_home.py``, making it a replica set to ``mongo.py``.
 """
 
-import fcntl
 import importlib.util
 import itertools
-import json
 import os
-import random
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 from anyio.abc import Process
 
-from ingestd.errors import ConfigError, IngestdError, Problem, StoreAway, StoreRefused
+from ingestd.errors import ConfigError, IngestdError, Problem, StoreAway
 from ingestd.events import Events
+from ingestd.mongod_home import MongodHome
 
 _START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 20.0
-_LOCK_LIMIT_S = 1.0
 _POLL_S = 0.02
 _LONGEST_DELAY_S = 30.0
 _STEADY_S = 60.0
 """A mongod that lived this long is started again at once; before, each time later."""
-_LOG_BYTES = 16 * 2**20
 _LOG_CHECK_S = 600.0
-_LAST_WORDS_BYTES = 2**17
 _PORT_TAKEN = 48
 """mongod's exit code EXIT_NET_ERROR: it could not listen."""
 _LISTENING = b"aiting for connections"
-
-# A port that outgoing connections cannot be given (those start at 32768), so that nobody, not
-# even a driver looking for this very mongod, holds it while it is down.
-_PORTS = range(20_000, 32_768)
 
 # Run by a bare Python that then becomes mongod: the kernel sends SIGTERM when the daemon dies,
 # however it dies (prctl(2), PR_SET_PDEATHSIG). The daemon may have died just before: look once.
@@ -81,14 +70,8 @@ def find_mongod() -> Path | None:
 
 def find_running(directory: Path) -> str | None:
     """The URI of the private mongod that a running daemon keeps in ``directory``, if one does."""
-    home = _Home(directory)
-    with suppress(OSError), (home.directory / "lock").open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            port = home.remembered_port()
-            return _uri(port) if port else None
-    return None
+    port = MongodHome(directory).owned_port()
+    return _uri(port) if port else None
 
 
 class EmbeddedMongod:
@@ -106,7 +89,7 @@ class EmbeddedMongod:
         events: Events,
         initiate: Callable[[int], Awaitable[None]],
     ) -> None:
-        self._home = _Home(directory)
+        self._home = MongodHome(directory)
         self._cache_bytes = cache_bytes
         self._events = events
         self._initiate = initiate
@@ -118,8 +101,8 @@ class EmbeddedMongod:
     @property
     def pid(self) -> int | None:
         """The process id while it runs."""
-        is_running = self._server is not None and self._server.returncode is None
-        return self._server.pid if self._server is not None and is_running else None
+        server = self._server
+        return server.pid if server is not None and server.returncode is None else None
 
     async def start(self) -> str:
         """Start it and return its URI once it takes writes.
@@ -177,7 +160,7 @@ class EmbeddedMongod:
         try:
             with anyio.fail_after(_START_LIMIT_S):
                 await self._wait_until_listening(self._server)
-            await self._initiate(port)
+            await self._make_primary(self._server)
         except TimeoutError as error:
             await _end(self._server)
             raise self._failure(f"not ready after {_START_LIMIT_S:.0f} s") from error
@@ -218,6 +201,21 @@ class EmbeddedMongod:
             if code is not None:
                 raise self._failure(_how_it_ended(code))
 
+    async def _make_primary(self, server: Process) -> None:
+        """Initiate, but await no answer from a mongod that died meanwhile (a full disk, say)."""
+        refusal: IngestdError | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_cancel_at_end, server, tasks.cancel_scope)
+            try:
+                await self._initiate(self._port)
+            except IngestdError as error:
+                refusal = error
+            tasks.cancel_scope.cancel()
+        if server.returncode is not None:
+            raise self._failure(_how_it_ended(server.returncode)) from refusal
+        if refusal is not None:
+            raise refusal
+
     async def _wait_for_end(self) -> int:
         assert self._server is not None, "supervise() comes after start()"
         while True:
@@ -236,118 +234,6 @@ class EmbeddedMongod:
 
 class _PortTakenError(IngestdError):
     """Somebody else listens on the port mongod was given."""
-
-
-class _Home:
-    """The directory a private mongod lives in."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory.absolute()
-        self.data = self.directory / "data"
-        self.log = self.directory / "mongod.log"
-
-    def make(self) -> None:
-        """Make the directory if need be, and make it private: MongoDB asks for no password."""
-        try:
-            for directory in (self.directory, self.data):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if stat.S_IMODE(directory.stat().st_mode) != 0o700:
-                    directory.chmod(0o700)
-        except OSError as error:
-            raise self._unusable(error) from error
-
-    async def lock(self) -> int:
-        """Lock the directory for this daemon; the lock ends with the file descriptor."""
-        try:
-            lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise self._unusable(error) from error
-        try:
-            with anyio.fail_after(_LOCK_LIMIT_S):
-                await _locked(lock)
-        except TimeoutError:
-            owner = os.pread(lock, 20, 0).decode(errors="replace").strip() or "unknown"
-            os.close(lock)
-            raise StoreRefused(
-                f"{self.directory} is used by another ingestd (process {owner})",
-                "stop that one, or give this one its own paths.root",
-            ) from None
-        os.truncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-        return lock
-
-    async def free_of_leftover(self) -> None:
-        """End a mongod that outlived its daemon; it may need a moment to close its files."""
-        with suppress(FileNotFoundError), (self.data / "mongod.lock").open("rb") as lock:
-            for kill in (signal.SIGTERM, signal.SIGKILL):
-                with suppress(TimeoutError, ProcessLookupError):
-                    self._signal_leftover(lock.fileno(), kill)
-                    with anyio.fail_after(_STOP_LIMIT_S):
-                        return await _locked(lock.fileno())
-            raise StoreRefused(f"{self.data} is in use by another mongod", "stop that mongod")
-
-    def _signal_leftover(self, lock: int, kill: signal.Signals) -> None:
-        pid = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        with suppress(OSError):
-            arguments = Path("/proc", pid or "none", "cmdline").read_bytes().split(b"\0")
-            if os.fsencode(self.data) in arguments:
-                os.kill(int(pid), kill)
-
-    def ports(self) -> Iterator[int]:
-        """The port of the last run, then others."""
-        if port := self.remembered_port():
-            yield port
-        while True:
-            yield random.choice(_PORTS)  # noqa: S311 - no secret
-
-    def remembered_port(self) -> int | None:
-        try:
-            port = int((self.directory / "port").read_text(encoding="ascii"))
-        except (OSError, ValueError):
-            return None
-        return port if port in _PORTS else None
-
-    def remember_port(self, port: int) -> None:
-        (self.directory / "port").write_text(f"{port}\n", encoding="ascii")
-
-    def open_log(self) -> int:
-        """The log, to append to: mongod writes at its end even after ``trim_log``."""
-        self.trim_log()
-        return os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def trim_log(self) -> bool:
-        """Start the log anew if it has grown long; one old one is kept."""
-        if not self.log.exists() or self.log.stat().st_size <= _LOG_BYTES:
-            return False
-        shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
-        os.truncate(self.log, 0)
-        return True
-
-    def log_since(self, start: int) -> bytes:
-        with self.log.open("rb") as log:
-            log.seek(start)
-            return log.read()
-
-    def complaint(self, start: int) -> str:
-        """The first error at the end of mongod's log; what follows it is mostly noise."""
-        lines = (
-            self.log_since(max(start, self.log.stat().st_size - _LAST_WORDS_BYTES))
-            .decode(errors="replace")
-            .splitlines()
-        )
-        return next(filter(None, map(_complaint, lines)), "")[:500]
-
-    def _unusable(self, error: OSError) -> ConfigError:
-        return ConfigError(
-            (
-                Problem(
-                    "mongo",
-                    "paths.mongo",
-                    f"{self.directory} cannot be used: {error.strerror or error}",
-                    "give it to the user who runs ingestd, or choose another paths.root",
-                ),
-            )
-        )
 
 
 def _uri(port: int) -> str:
@@ -374,20 +260,16 @@ def _required_mongod() -> Path:
     )
 
 
-async def _locked(file: int) -> None:
-    """Wait until the lock of ``file`` is ours."""
-    while True:
-        try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            await anyio.sleep(_POLL_S)
-
-
 async def _exit_code(server: Process, limit_s: float) -> int | None:
     """How the process ended, or None when it still runs after ``limit_s``."""
     with anyio.move_on_after(limit_s):
         return await server.wait()
     return None
+
+
+async def _cancel_at_end(server: Process, scope: anyio.CancelScope) -> None:
+    await server.wait()
+    scope.cancel()
 
 
 async def _end(server: Process) -> None:
@@ -401,26 +283,3 @@ async def _end(server: Process) -> None:
 
 def _how_it_ended(code: int) -> str:
     return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _complaint(line: str) -> str:
-    """What a line of mongod's log complains about; nothing when it does not.
-
-    Lines are JSON (MongoDB manual, "Log Messages"), except those of the dynamic linker.
-    """
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return line.strip()
-    if not isinstance(entry, dict) or entry.get("s") not in ("E", "F"):
-        return ""
-    detail = _innermost(entry.get("attr"))
-    return f"{entry.get('msg')}: {detail}" if detail else str(entry.get("msg"))
-
-
-def _innermost(value: object) -> str:
-    """The text inside mongod's nested error objects."""
-    if isinstance(value, dict):
-        found = (_innermost(value.get(key)) for key in ("error", "message", "errmsg", "msg"))
-        return next(filter(None, found), "")
-    return value if isinstance(value, str) else ""

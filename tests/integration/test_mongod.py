@@ -1,9 +1,8 @@
-"""The private mongod on the real binary: its life, its death, and what people do to its directory."""
+"""The private mongod, on the real binary: life, death, and what people do to its directory."""
 
 import asyncio
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -17,11 +16,13 @@ import pytest
 from pymongo import AsyncMongoClient, MongoClient
 
 from ingestd import mongod as mongod_module
+from ingestd import mongod_home
 from ingestd.errors import ConfigError, StoreAway, StoreRefused
 from ingestd.events import Events
 from ingestd.metrics import Metrics
 from ingestd.mongo import ensure_replica_set
 from ingestd.mongod import EmbeddedMongod, find_mongod, find_running
+from ingestd.mongod_home import MongodHome
 
 CACHE_BYTES = 2**28
 
@@ -203,7 +204,7 @@ async def test_restart_right_after_the_daemon_was_killed_waits_for_the_old_mongo
 async def test_leftover_mongod_that_hangs_is_killed(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongod_module, "_STOP_LIMIT_S", 0.5)
+    monkeypatch.setattr(mongod_home, "_LEFTOVER_LIMIT_S", 0.5)
     daemon, uri, pid = await asyncio.to_thread(start_daemon, home)
     with daemon:
         await insert(uri, 1)
@@ -217,7 +218,7 @@ async def test_leftover_mongod_that_hangs_is_killed(
 async def test_mongod_started_by_somebody_else_on_the_data_is_left_alone(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mongod_module, "_STOP_LIMIT_S", 0.2)
+    monkeypatch.setattr(mongod_home, "_LEFTOVER_LIMIT_S", 0.2)
     async with running(home):
         pass
     other = subprocess.Popen(
@@ -266,22 +267,20 @@ async def test_remembered_port_taken_by_a_stranger_means_another_and_data_stays(
 ) -> None:
     async with running(home) as (_, first_uri):
         await insert(first_uri, 1)
-    with socket.socket() as stranger:
-        stranger.bind(("127.0.0.1", int((home / "port").read_text())))
-        stranger.listen()
-        async with running(home) as (_, second_uri):
-            assert second_uri != first_uri
-            assert await numbers(second_uri) == [1]
+    port = int((home / "port").read_text())
+    stranger = await asyncio.start_server(lambda _, answer: answer.close(), "127.0.0.1", port)
+    async with stranger, running(home) as (_, second_uri):
+        assert second_uri != first_uri
+        assert await numbers(second_uri) == [1]
     async with running(home) as (_, third_uri):
         assert third_uri == second_uri
 
 
-@pytest.mark.parametrize("content", ["", "not a port", "80", "99999", "\udcff"])
-async def test_damaged_port_file_means_another_port(home: Path, content: str) -> None:
+@pytest.mark.parametrize("content", [b"", b"not a port", b"80", b"99999", b"\xff"])
+def test_damaged_port_file_means_another_port(home: Path, content: bytes) -> None:
     home.mkdir()
-    (home / "port").write_bytes(content.encode(errors="surrogateescape"))
-    async with running(home) as (_, uri):
-        await insert(uri, 1)
+    (home / "port").write_bytes(content)
+    assert 20_000 <= next(MongodHome(home).ports()) < 32_768
 
 
 async def test_file_in_place_of_the_directory_is_a_configuration_error(tmp_path: Path) -> None:
@@ -294,7 +293,7 @@ async def test_without_a_mongod_both_remedies_are_named(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(mongod_module.importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"ingestd\[embedded\].*INGESTD_MONGO__URI"):
         await embedded(home).start()
     assert not home.exists()
@@ -340,7 +339,7 @@ async def test_damaged_data_is_explained_and_the_directory_is_free_again(home: P
         pass
     (home / "data" / "WiredTiger.turtle").write_bytes(b"\xff" * 2000)
     for _ in range(2):
-        with pytest.raises(StoreAway, match="WiredTiger.*the data is damaged"):
+        with pytest.raises(StoreAway, match=r"WiredTiger.*the data is damaged"):
             await embedded(home).start()
 
 
@@ -375,7 +374,7 @@ async def test_log_stays_short_while_mongod_runs(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mongod_module, "_LOG_CHECK_S", 0.05)
-    monkeypatch.setattr(mongod_module, "_LOG_BYTES", 100_000)
+    monkeypatch.setattr(mongod_home, "_LOG_BYTES", 100_000)
     log = home / "mongod.log"
     async with supervised(home) as (_, uri):
         with log.open("a") as stranger:
