@@ -1,0 +1,179 @@
+"""Column types: what a text becomes, and what BSON can hold of it.
+
+``TYPES`` in the package names them all. Reading is strict and never rounds: a text that
+does not stand for exactly one value of the type becomes null, which the validator tells
+from a null in the file.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, Literal
+
+import polars as pl
+
+from ingestd.config.source import ColumnSpec
+
+Group = Literal["text", "number", "moment", "other"]
+"""What may be asked of a type: lengths and patterns of texts, order of numbers and moments."""
+
+_JSON_WORTH_A_LOOK = r"\\u0000|[0-9]{19}|(?:[\[{][^\[{]*){60}"
+"""Valid JSON that BSON may refuse: NUL in a name, an integer beyond 64 bits, deep nesting."""
+_JSON_MAX_DEPTH = 99
+"""MongoDB allows 100 levels; the document itself is one."""
+
+
+def _as_it_is(value: pl.Expr) -> pl.Expr:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnType:
+    """One type: its Polars dtype, how its texts are parsed and what of it can be stored."""
+
+    group: Group
+    dtype: Callable[[ColumnSpec], pl.DataType]
+    parse: Callable[[pl.Expr, ColumnSpec], pl.Expr]
+    storable: Callable[[pl.Expr], pl.Expr] = _as_it_is
+
+    def read(self, text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
+        """Typed values of a String expression; null where a text is not one of the type."""
+        return self.storable(self.parse(text, spec))
+
+
+def text_type() -> ColumnType:
+    """Texts, kept as they stand."""
+    return ColumnType("text", lambda _: pl.String(), lambda text, _: text)
+
+
+def whole_number(dtype: pl.DataType) -> ColumnType:
+    """Digits with an optional sign; ``42.0`` and ``1e5`` are not whole numbers here."""
+    return ColumnType("number", lambda _: dtype, lambda text, _: text.cast(dtype, strict=False))
+
+
+def floating_number(dtype: pl.DataType) -> ColumnType:
+    """Finite numbers; ``nan`` and ``inf`` are none, nor is what overflows to them."""
+    return ColumnType(
+        "number",
+        lambda _: dtype,
+        lambda text, _: text.cast(dtype, strict=False),
+        lambda value: pl.when(value.is_finite()).then(value),
+    )
+
+
+def decimal_dtype(spec: ColumnSpec) -> pl.DataType:
+    """Exact numbers with ``precision`` digits, ``scale`` of them after the point."""
+    return pl.Decimal(spec.precision, spec.scale)
+
+
+def parse_decimal(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
+    """Exact: more digits after the point than ``scale`` do not parse, unless they are zeros."""
+    is_exact = text.str.contains(rf"^[+-]?[0-9]*(?:\.[0-9]{{0,{spec.scale}}}0*)?$")
+    return pl.when(is_exact).then(text.cast(decimal_dtype(spec), strict=False))
+
+
+def parse_bool(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
+    """One of the column's ``true_values`` or ``false_values``, in upper or lower case."""
+    lower = text.str.to_lowercase()
+    is_true = lower.is_in([word.lower() for word in spec.true_values])
+    is_false = lower.is_in([word.lower() for word in spec.false_values])
+    return pl.when(is_true).then(True).when(is_false).then(False)
+
+
+def parse_binary(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
+    """Bytes, written in hexadecimal or base64 (RFC 4648, section 4, with padding)."""
+    return text.str.decode(spec.encoding, strict=False)
+
+
+def parse_objectid(text: pl.Expr, _: ColumnSpec) -> pl.Expr:
+    """24 hexadecimal digits, as 12 bytes."""
+    decoded = text.str.decode("hex", strict=False)
+    return pl.when(decoded.bin.size() == 12).then(decoded)
+
+
+def parse_json(text: pl.Expr, _: ColumnSpec) -> pl.Expr:
+    """The text itself where it is JSON (RFC 8259) that BSON can hold."""
+    return pl.when(text.map_batches(_is_storable_json, return_dtype=pl.Boolean)).then(text)
+
+
+def _is_storable_json(texts: pl.Series) -> pl.Series:
+    """Polars answers for the bulk; Python looks again at the few that BSON may refuse."""
+    # json_path_match has no value for a JSON null, and none for what is not JSON
+    is_null = texts.str.strip_chars(" \t\r\n") == "null"
+    is_valid = texts.str.json_path_match("$").is_not_null() | is_null
+    odd = (is_valid & texts.str.contains(_JSON_WORTH_A_LOOK)).arg_true()
+    if odd.len():
+        is_valid = is_valid.scatter(odd, [_fits_bson(text) for text in texts.gather(odd)])
+    return is_valid
+
+
+def _fits_bson(text: str) -> bool:
+    try:
+        return _is_storable_value(json.loads(text), _JSON_MAX_DEPTH)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_storable_value(value: object, depth: int) -> bool:
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    if isinstance(value, dict):
+        has_nul = any("\0" in name for name in value)
+        return not has_nul and _are_storable(list(value.values()), depth - 1)
+    return not isinstance(value, list) or _are_storable(value, depth - 1)
+
+
+def _are_storable(values: list[object], depth: int) -> bool:
+    return depth >= 0 and all(_is_storable_value(value, depth) for value in values)
+
+
+def with_decimal_point(text: pl.Expr) -> pl.Expr:
+    """Numbers with a decimal comma; one with a point is none (``1.234`` may mean 1234)."""
+    has_point = text.str.contains(".", literal=True)
+    return pl.when(~has_point).then(text.str.replace(",", ".", literal=True))
+
+
+def describe(spec: ColumnSpec) -> str:
+    """What a value of the column has to be, for messages: ``an int64``."""
+    if spec.type == "json":
+        return "JSON"
+    article = "an" if spec.type[0] in "io" else "a"
+    details = {
+        "decimal": f"({spec.precision}, {spec.scale})",
+        "bool": f" ({', '.join((*spec.true_values, *spec.false_values))})",
+        "binary": f" in {spec.encoding}",
+        "objectid": " (24 hexadecimal digits)",
+    }
+    like = f" like {spec.format}" if spec.format else details.get(spec.type, "")
+    return f"{article} {spec.type}{like}"
+
+
+def read_literal(value: object, spec: ColumnSpec, column_type: ColumnType) -> Any:
+    """A value from the configuration as one of the column's type, or None if it is none.
+
+    Numbers are written as such, moments as TOML's own or as ISO 8601 text.
+    """
+    if spec.type == "bool":
+        return value if isinstance(value, bool) else None
+    text = _literal_text(value, column_type.group)
+    if text is None:
+        return None
+    iso = spec.model_copy(update={"format": None})
+    return pl.select(column_type.read(pl.lit(text, pl.String), iso)).item()
+
+
+def _literal_text(value: object, group: Group) -> str | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return _number_text(value) if group == "number" else None
+    if isinstance(value, date | datetime | time):
+        return value.isoformat() if group == "moment" else None
+    return value if isinstance(value, str) else None
+
+
+def _number_text(value: int | float) -> str:
+    """All digits and no exponent, which decimals do not read."""
+    return format(Decimal(repr(value)), "f")
