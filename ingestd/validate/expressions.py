@@ -59,9 +59,9 @@ class Expression:
         try:
             yield Evaluated(_run(self.query, frame, self.columns), {})
         except FAILURES as error:
-            if frame.height == 1:
-                values = pl.Series(sql.VALUE, [None], self.dtype)
-                yield Evaluated(values, {frame[ROW].item(): reason_of(error)})
+            if frame.height <= 1:
+                values = pl.Series(sql.VALUE, [None] * frame.height, self.dtype)
+                yield Evaluated(values, dict.fromkeys(frame[ROW], reason_of(error)))
                 return
             middle = frame.height // 2
             yield from self._evaluate_parts(frame.head(middle))

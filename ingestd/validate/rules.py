@@ -12,7 +12,7 @@ import polars as pl
 
 from ingestd.config.source import ColumnSpec
 from ingestd.validate.problems import Place
-from ingestd.validate.types import ColumnType, Group, describe, read_literal
+from ingestd.validate.types import ColumnType, Group, describe, kept, read_literal, shown
 
 _LONGEST_LIMIT = 120
 
@@ -46,9 +46,12 @@ class BoundRule:
     name: str
     violated: pl.Expr
     message: str
+    is_quoted: bool
+    """Whether the value stands in quotes in the message, as texts do."""
 
-    def explain(self, value: str) -> str:
-        """Why the value, as it is shown, was refused."""
+    def explain(self, text: str | None) -> str:
+        """Why the value, as it stands in the file, was refused."""
+        value = shown(text) if self.is_quoted else str(kept(text))
         return self.message.replace("{value}", value)
 
 
@@ -60,7 +63,8 @@ def bind_rule(
         raise place.error(f"{name} has no meaning for {describe(column.spec)}")
     bound = rule.read_limit(limit, column, place)
     message = rule.message.replace("{limit}", _shown_limit(limit))
-    return BoundRule(name, rule.violated(pl.col(column.name), bound), message)
+    violated = rule.violated(pl.col(column.name), bound)
+    return BoundRule(name, violated, message, column.type.group == "text")
 
 
 def one_value(limit: Limit, column: ColumnContext, place: Place) -> pl.Expr:

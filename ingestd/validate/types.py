@@ -19,6 +19,9 @@ from ingestd.config.source import ColumnSpec
 Group = Literal["text", "number", "moment", "other"]
 """What may be asked of a type: lengths and patterns of texts, order of numbers and moments."""
 
+LONGEST_VALUE = 200
+"""Characters of a refused value that are kept."""
+
 _JSON_WORTH_A_LOOK = r"\\u0000|[0-9]{19}|(?:[\[{][^\[{]*){60}"
 """Valid JSON that BSON may refuse: NUL in a name, an integer beyond 64 bits, deep nesting."""
 _JSON_MAX_DEPTH = 99
@@ -148,6 +151,18 @@ def describe(spec: ColumnSpec) -> str:
     }
     like = f" like {spec.format}" if spec.format else details.get(spec.type, "")
     return f"{article} {spec.type}{like}"
+
+
+def kept(text: str | None) -> str | None:
+    """As much of a refused value as a violation keeps."""
+    return None if text is None else text[:LONGEST_VALUE]
+
+
+def shown(text: str | None) -> str:
+    """A value in a message: short, on one line, and told from its surroundings."""
+    if text is None:
+        return "null"
+    return repr(text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…")
 
 
 def read_literal(value: object, spec: ColumnSpec, column_type: ColumnType) -> Any:

@@ -4,7 +4,7 @@ The happy path is one Polars query: every column parsed, every rule one boolean.
 rules a row broke is only asked for the rows that broke any.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,10 +13,7 @@ from ingestd.config.source import ColumnSpec
 from ingestd.records import ROW, Violation
 from ingestd.validate.expressions import Expression
 from ingestd.validate.rules import BoundRule
-from ingestd.validate.types import describe
-
-LONGEST_VALUE = 200
-"""Characters of a refused value that are kept in a violation."""
+from ingestd.validate.types import describe, kept, shown
 
 Repeats = Mapping[str, Collection[int]]
 """Per column the rows of this chunk whose value an earlier row of the file has already."""
@@ -24,6 +21,7 @@ Rejected = dict[int, tuple[Violation, ...]]
 """The refused rows, by their place in the chunk, with the reasons."""
 
 _BROKEN = "__broken__"
+_TEXT_OF = "__text__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +66,8 @@ class Validator:
         typed = typed.drop(_BROKEN)
         if not is_bad.any():
             return Checked(typed, {})
-        texts, values = frame.filter(is_bad), typed.filter(is_bad)
-        found = _Findings(texts)
-        for column in self.columns:
-            _explain_column(column, values, repeats.get(column.name, ()), found)
-        for check in self.checks:
-            _explain_check(check, values, found)
-        return Checked(typed.filter(~is_bad), found.rejected())
+        refused = _beside(typed.filter(is_bad), frame.filter(is_bad))
+        return Checked(typed.filter(~is_bad), self._explain(refused, repeats))
 
     def _read(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Every column parsed, and whether any rule is broken."""
@@ -96,59 +89,77 @@ class Validator:
             is_bad = is_bad | typed[ROW].is_in(list(rows))
         return is_bad
 
+    def _explain(self, refused: pl.DataFrame, repeats: Repeats) -> Rejected:
+        reasons = [
+            reason
+            for column in self.columns
+            for reason in _reasons(column, repeats.get(column.name))
+        ]
+        found: dict[int, list[Violation]] = {row: [] for row in refused[ROW]}
+        for row, violation in _column_violations(reasons, refused):
+            found[row].append(violation)
+        for check in self.checks:
+            for row, violation in _check_violations(check, refused):
+                found[row].append(violation)
+        return {row: tuple(violations) for row, violations in found.items()}
 
-class _Findings:
-    """Gathers violations, row by row, in the order in which they are found."""
 
-    def __init__(self, texts: pl.DataFrame) -> None:
-        self.texts = texts
-        self._rows: list[int] = texts[ROW].to_list()
-        self._found: dict[int, list[Violation]] = {row: [] for row in self._rows}
+@dataclass(frozen=True, slots=True)
+class _Reason:
+    """One reason to refuse a row: true in ``flag``, over typed columns and their texts."""
 
-    def add(self, place: int, violation: Violation) -> None:
-        self._found[self._rows[place]].append(violation)
-
-    def rejected(self) -> Rejected:
-        return {row: tuple(violations) for row, violations in self._found.items()}
+    column: str
+    rule: str
+    flag: pl.Expr
+    explain: Callable[[str | None], str]
 
 
-def _explain_column(
-    column: BoundColumn, values: pl.DataFrame, repeated: Collection[int], found: _Findings
-) -> None:
-    texts = found.texts[column.name]
-    is_unread = values[column.name].is_null() & texts.is_not_null()
-    for place in is_unread.arg_true():
-        found.add(place, _type_violation(column, texts[place]))
-    flags = values.select(rule.violated.alias(rule.name) for rule in column.rules)
+def _beside(typed: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+    """Typed columns, and beside them the texts that they were read from."""
+    texts = texts.drop(ROW).rename(_TEXT_OF.__add__)
+    return pl.concat([typed, texts], how="horizontal")
+
+
+def _is_unread(name: str) -> pl.Expr:
+    return pl.col(name).is_null() & pl.col(_TEXT_OF + name).is_not_null()
+
+
+def _reasons(column: BoundColumn, repeats: Collection[int] | None) -> Iterator[_Reason]:
+    is_unread = _is_unread(column.name)
+    noun = describe(column.spec)
+    yield _Reason(column.name, "type", is_unread, lambda text: _not_of_type(text, noun))
     for rule in column.rules:
-        for place in (flags[rule.name] & ~is_unread).arg_true():
-            text = texts[place]
-            found.add(place, _violation(column.name, rule.name, text, rule.explain(shown(text))))
-    for place in values[ROW].is_in(list(repeated)).arg_true():
-        text = texts[place]
-        message = f"{shown(text)} stands in an earlier row of the file already"
-        found.add(place, _violation(column.name, "unique", text, message))
+        yield _Reason(column.name, rule.name, rule.violated & ~is_unread, rule.explain)
+    if repeats:
+        is_repeat = pl.col(ROW).is_in(list(repeats))
+        yield _Reason(column.name, "unique", is_repeat, _is_repeated)
 
 
-def _explain_check(check: BoundCheck, values: pl.DataFrame, found: _Findings) -> None:
+def _column_violations(
+    reasons: list[_Reason], refused: pl.DataFrame
+) -> Iterator[tuple[int, Violation]]:
+    flags = refused.select(reason.flag.alias(str(i)) for i, reason in enumerate(reasons))
+    rows = refused[ROW].to_list()
+    for reason, flag in zip(reasons, flags, strict=True):
+        if not flag.any():
+            continue
+        texts = refused[_TEXT_OF + reason.column].to_list()
+        for row, text, is_broken in zip(rows, texts, flag.to_list(), strict=True):
+            if is_broken:
+                yield row, Violation(reason.column, reason.rule, kept(text), reason.explain(text))
+
+
+def _check_violations(check: BoundCheck, refused: pl.DataFrame) -> Iterator[tuple[int, Violation]]:
     """A check says nothing of a row in which a column that it reads did not parse."""
-    evaluated = check.expression.evaluate(values)
-    is_unread = _is_unread(check.expression.columns, values, found.texts)
-    places = (evaluated.values.eq(False) & ~is_unread).fill_null(False)
-    for place in places.arg_true():
-        found.add(place, Violation(None, check.name, None, check.message))
-    rows = values[ROW].to_list()
-    for place, row in enumerate(rows):
-        if row in evaluated.failures and not is_unread[place]:
+    is_unread = pl.any_horizontal([pl.lit(False), *map(_is_unread, check.expression.columns)])
+    read = refused.filter(~is_unread)
+    evaluated = check.expression.evaluate(read)
+    for row, value in zip(read[ROW], evaluated.values, strict=True):
+        if row in evaluated.failures:
             message = f"{check.expression.text}: {evaluated.failures[row]}"
-            found.add(place, Violation(None, check.name, None, message))
-
-
-def _is_unread(names: tuple[str, ...], values: pl.DataFrame, texts: pl.DataFrame) -> pl.Series:
-    is_unread = pl.repeat(False, values.height, dtype=pl.Boolean, eager=True)
-    for name in names:
-        is_unread = is_unread | (values[name].is_null() & texts[name].is_not_null())
-    return is_unread
+            yield row, Violation(None, check.name, None, message)
+        elif value is False:
+            yield row, Violation(None, check.name, None, check.message)
 
 
 def _is_violated(check: BoundCheck, typed: pl.DataFrame) -> pl.Series:
@@ -159,19 +170,11 @@ def _is_violated(check: BoundCheck, typed: pl.DataFrame) -> pl.Series:
     return is_violated
 
 
-def _type_violation(column: BoundColumn, text: str) -> Violation:
-    message = f"{shown(text)} is not {describe(column.spec)}"
-    if text != text.strip():
-        message += "; it has blanks around it, which csv.trim = true removes"
-    return _violation(column.name, "type", text, message)
+def _not_of_type(text: str | None, noun: str) -> str:
+    has_blanks = text is not None and text != text.strip()
+    advice = "; it has blanks around it, which csv.trim = true removes" if has_blanks else ""
+    return f"{shown(text)} is not {noun}{advice}"
 
 
-def _violation(column: str, rule: str, text: str | None, message: str) -> Violation:
-    return Violation(column, rule, text if text is None else text[:LONGEST_VALUE], message)
-
-
-def shown(text: str | None) -> str:
-    """A value in a message: short, on one line, and told from its surroundings."""
-    if text is None:
-        return "null"
-    return repr(text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…")
+def _is_repeated(text: str | None) -> str:
+    return f"{shown(text)} stands in an earlier row of the file already"
