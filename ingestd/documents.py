@@ -94,6 +94,12 @@ def _add_upsert(
     elements.constant(b"\x08upsert\0\x01")
 
 
+def row_number(document: bytes, *, is_upsert: bool) -> int:
+    """The row number (from 1) in the ``_id`` of a document made by ``encode``."""
+    end = -12 if is_upsert else 21
+    return int.from_bytes(document[end - 4 : end], "big")
+
+
 def _run_elements(run: Run) -> bytes:
     """``processed_at`` and ``source_name``, the same in every document."""
     source = run.source_name.encode()

@@ -3,9 +3,11 @@
     IngestdError
     ├── ConfigError        the configuration cannot be used      refuse to start
     ├── FileRefused        this file will never load as it is    set it aside, carry on
-    ├── FileUnavailable    this file cannot be had at the moment try again later
+    │   ├── FileUnavailable    it cannot be had at the moment    try again later
+    │   └── FileHeld           more rows refused than allowed    set it aside until someone decides
     ├── WorkerLost         a worker process died or hung         try the chunk again, alone
     ├── StoreAway          MongoDB cannot be reached             wait, reading stops
+    │   └── QueryTooSlow   a reader's query took too long        ask for less
     └── StoreRefused       MongoDB answered no                   hold the file, tell the operator
 
 The policy (what each leads to) is one table in ``pipeline.py``. A bad *row* is
@@ -71,12 +73,20 @@ class FileUnavailable(FileRefused):
     """This file cannot be had at the moment (permission, I/O, still changing): tried again."""
 
 
+class FileHeld(FileRefused):
+    """More rows of this file were refused than its source allows: a person has to decide."""
+
+
 class WorkerLost(IngestdError):
     """A worker process died or ran out of time; its chunk may be tried again."""
 
 
 class StoreAway(IngestdError):
     """MongoDB cannot be reached or cannot take writes now; the same call may pass later."""
+
+
+class QueryTooSlow(StoreAway):
+    """A query reached the time limit its reader set; a narrower one may pass."""
 
 
 class StoreRefused(IngestdError):

@@ -10,14 +10,15 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from typing import Any, Literal, TypeVar
 
 import bson
+from bson import ObjectId
 from bson.codec_options import CodecOptions
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import ReturnDocument, errors
+from pymongo import ReadPreference, ReturnDocument, errors
 from pymongo.write_concern import WriteConcern
 
 from ingestd.config.settings import MongoSettings
@@ -42,6 +43,16 @@ _HINTS = {
     8000: "check user name and password in mongo.uri",
 }
 _DUPLICATE_KEY = 11000
+
+
+def row_id(file_id: str, row: int) -> ObjectId:
+    """The ``_id`` of a row: 8 bytes of the file's identity, 4 of the row number from 1."""
+    return ObjectId(bytes.fromhex(file_id) + row.to_bytes(4, "big"))
+
+
+def rows_of(file_id: str) -> Document:
+    """Matches every row of a file: one range of the primary index."""
+    return {"_id": {"$gte": row_id(file_id, 0), "$lte": row_id(file_id, 2**32 - 1)}}
 
 
 class DocumentSequence:
@@ -74,6 +85,10 @@ class WriteFault:
     @property
     def is_duplicate(self) -> bool:
         return self.code == _DUPLICATE_KEY
+
+    def at(self, index: int) -> "WriteFault":
+        """The same fault of a document that stands elsewhere in another batch."""
+        return replace(self, index=index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +206,9 @@ class Mongo:
             settings.database,
             codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
             write_concern=WriteConcern(**self._concern),
+            # The ledger decides by what it reads, and readers compare it with the rows: a
+            # secondary that lags, which mongo.uri may ask for, would make both wrong.
+            read_preference=ReadPreference.PRIMARY,
         )
         self._sends_sequences = True
         self._has_transactions = False

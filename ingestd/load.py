@@ -1,0 +1,136 @@
+"""Documents to MongoDB: batches, and what MongoDB's answers mean for single rows."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ingestd.config.settings import LoadSettings
+from ingestd.config.source import SourceSpec
+from ingestd.documents import row_number
+from ingestd.mongo import Mongo, WriteFault, rows_of
+from ingestd.records import ClaimedFile, RefinedChunk, Violation
+
+_RULES = {11000: "unique_index", 121: "document_validation"}
+"""What a write error code of the server is called in a rejection."""
+
+
+class Loader:
+    """Writes the rows of sources. Every call waits while MongoDB is away, and may be repeated."""
+
+    def __init__(self, mongo: Mongo, settings: LoadSettings) -> None:
+        self._mongo = mongo
+        self._settings = settings
+
+    async def prepare(self, source: SourceSpec) -> None:
+        """Create the indexes of a source's collection.
+
+        Raises:
+            StoreRefused: e.g. the key of an upsert is not unique in what is there already.
+        """
+        for keys in (("processed_at", "_id"), *source.load.indexes):
+            await self._index(source.name, keys, is_unique=False)
+        if source.load.mode == "upsert":
+            await self._index(source.name, source.load.key, is_unique=True)
+
+    async def _index(self, collection: str, keys: tuple[str, ...], *, is_unique: bool) -> None:
+        ascending = [(key, 1) for key in keys]
+        await self._mongo.patiently(
+            f"indexing {collection}",
+            lambda: self._mongo.ensure_index(collection, ascending, unique=is_unique),
+        )
+
+    async def store(self, source: SourceSpec, refined: RefinedChunk) -> dict[int, Violation]:
+        """Write a chunk's documents; returns the rows (from 1) that MongoDB refused, and why."""
+        ends = np.frombuffer(refined.ends, np.int64)
+        is_upsert = source.load.mode == "upsert"
+        refused: dict[int, Violation] = {}
+        for first, last in self._batches(ends):
+            places = np.concatenate(([0], ends))[first : last + 1].tolist()
+            batch = _Batch(refined.documents, places)
+            for fault in await self._write(source, batch):
+                row = row_number(batch.document(fault.index), is_upsert=is_upsert)
+                refused[row] = _violation(fault)
+        return refused
+
+    def _batches(self, ends: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+        """Index ranges of documents, each within ``batch_rows`` and about ``batch_bytes``."""
+        first, begin = 0, 0
+        while first < ends.size:
+            fitting = int(np.searchsorted(ends, begin + self._settings.batch_bytes, "right"))
+            last = min(max(fitting, first + 1), first + self._settings.batch_rows)
+            yield first, last
+            first, begin = last, int(ends[last - 1])
+
+    async def _write(self, source: SourceSpec, batch: "_Batch") -> list[WriteFault]:
+        if source.load.mode == "upsert":
+            return await self._upsert(source, batch)
+        faults = await self._send("insert", source.name, batch)
+        return [fault for fault in faults if not fault.is_own_id]
+
+    async def _upsert(self, source: SourceSpec, batch: "_Batch") -> list[WriteFault]:
+        """Write update statements, telling rows that lost to a newer one from lost races.
+
+        An upsert whose key exists with a newer version, or whose key somebody inserted at the
+        same moment, is answered with a duplicate key. Sent again, the second kind finds the
+        document and replaces it; who gets the answer twice has been overtaken by a newer row,
+        which is as it should be.
+        """
+        faults = await self._send("update", source.name, batch)
+        again = [fault.index for fault in faults if fault.is_duplicate]
+        refused = [fault for fault in faults if not fault.is_duplicate]
+        if again:
+            twice = await self._send("update", source.name, batch.only(again))
+            own = (("_id",), source.load.key)
+            refused += [fault.at(again[fault.index]) for fault in twice if fault.key not in own]
+        return refused
+
+    async def _send(
+        self, kind: Literal["insert", "update"], collection: str, batch: "_Batch"
+    ) -> list[WriteFault]:
+        return await self._mongo.patiently(
+            f"writing to {collection}",
+            lambda: self._mongo.write_sequence(kind, collection, batch.octets),
+        )
+
+    async def remove_rows(self, file: ClaimedFile, source: SourceSpec) -> None:
+        """Take back what an attempt stored. What an upsert changed stays as it is."""
+        await self._mongo.patiently(
+            "removing errors", lambda: self._mongo.delete("errors", rows_of(file.file_id))
+        )
+        if source.load.mode == "insert":
+            await self.remove_documents(source.name, file.file_id)
+
+    async def remove_documents(self, collection: str, file_id: str) -> None:
+        """Delete every row of a file."""
+        await self._mongo.patiently(
+            "removing rows", lambda: self._mongo.delete(collection, rows_of(file_id))
+        )
+
+
+class _Batch:
+    """Documents of a chunk that travel in one command, without a copy."""
+
+    def __init__(self, documents: bytes, places: list[int]) -> None:
+        self._documents = memoryview(documents)
+        self._places = places
+
+    @property
+    def octets(self) -> memoryview:
+        return self._documents[self._places[0] : self._places[-1]]
+
+    def document(self, index: int) -> bytes:
+        return bytes(self._documents[self._places[index] : self._places[index + 1]])
+
+    def only(self, indexes: list[int]) -> "_Batch":
+        """A batch of some of the documents."""
+        documents = [self.document(index) for index in indexes]
+        places = np.cumsum([0, *map(len, documents)]).tolist()
+        return _Batch(b"".join(documents), places)
+
+
+def _violation(fault: WriteFault) -> Violation:
+    column = fault.key[0] if fault.key else None
+    rule = _RULES.get(fault.code, "mongodb")
+    return Violation(column, rule, None, fault.message[:500])
