@@ -12,7 +12,8 @@ from ingestd.errors import Problem
 Document = dict[str, Any]
 
 MAIN_FILE = "ingestd.toml"
-SYSTEM_DIRECTORY = Path("/etc/ingestd")
+SEARCHED_DIRECTORIES = (Path("config"), Path("/etc/ingestd"))
+"""Where a configuration is looked for when none is named."""
 _POSITION = re.compile(r"(?s)(.*) \(at (line \d+, column \d+|end of document)\)")
 
 
@@ -20,7 +21,7 @@ def find_main_file(location: Path | None) -> tuple[Path, Path | None]:
     """The configuration's directory, and its main file where there is one."""
     if location is not None and not location.is_dir():
         return location.parent, location
-    looked_in = (Path("config"), SYSTEM_DIRECTORY) if location is None else (location,)
+    looked_in = SEARCHED_DIRECTORIES if location is None else (location,)
     for directory in looked_in:
         if (directory / MAIN_FILE).exists():
             return directory, directory / MAIN_FILE

@@ -22,9 +22,6 @@ _ALLOWED = {
     "float_parsing": "a number",
     "finite_number": "a finite number",
     "string_type": "a text",
-    "date_type": "a date",
-    "datetime_type": "a date-time",
-    "time_type": "a time",
     "path_type": "a path",
     "dict_type": "a table",
     "model_type": "a table",
@@ -45,11 +42,7 @@ def explain(
     explained: dict[KeyPath, tuple[str, str]] = {}
     for details in error.errors(include_url=False):
         key = _key_in(document, details)
-        message, hint = _describe(details, key, model)
-        if key in explained:  # the members of a union, each of which refused the value
-            before = explained[key][1]
-            hint = before if hint in before else f"{before}, {hint.removeprefix('allowed: ')}"
-        explained[key] = (message, hint)
+        explained.setdefault(key, _describe(details, key, model))
     return explained
 
 
@@ -60,11 +53,16 @@ def _key_in(document: Mapping[str, Any], details: ErrorDetails) -> KeyPath:
         return place
     node: Any = document
     for depth, part in enumerate(place):
-        if (isinstance(node, dict) and part in node) or (isinstance(node, list) and isinstance(part, int)):
-            node = node[part]
-        else:
+        if not _holds(node, part):
             return place[:depth]
+        node = node[part]
     return place
+
+
+def _holds(node: Any, part: str | int) -> bool:
+    if isinstance(node, dict):
+        return part in node
+    return isinstance(node, list) and isinstance(part, int)
 
 
 def _describe(details: ErrorDetails, key: KeyPath, model: type[BaseModel]) -> tuple[str, str]:
@@ -80,8 +78,16 @@ def _describe(details: ErrorDetails, key: KeyPath, model: type[BaseModel]) -> tu
     if kind == "value_error":
         return found, str(context["error"])
     if kind in _ALLOWED:
-        return found, "allowed: " + _ALLOWED[kind].format(**context)
+        return found, "allowed: " + _ALLOWED[kind].format(**_plain_numbers(context))
     return found, "allowed: see the example; " + details["msg"].lower()
+
+
+def _plain_numbers(context: Mapping[str, Any]) -> dict[str, Any]:
+    """0 for 0.0, but 4194304 as it is."""
+    return {
+        name: f"{value:.15g}" if isinstance(value, float) else value
+        for name, value in context.items()
+    }
 
 
 def keys_of(model: type[BaseModel]) -> list[str]:

@@ -35,10 +35,10 @@ def shown(value: object) -> str:
 
 def quoted(names: Iterable[str]) -> str:
     """``"a", "b"``"""
-    return ", ".join(f'"{name}"' for name in names)
+    return ", ".join(json.dumps(name, ensure_ascii=False) for name in names)
 
 
-def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+def nearest(name: str, known: Iterable[str], likeness: float = 0.65) -> str:
     """``did you mean "amount"?``, or nothing where no known name is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=likeness)
@@ -48,6 +48,7 @@ def nearest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
 def choice(name: object, known: Iterable[str]) -> str:
     """The nearest of the known names, then all of them."""
     names = list(known)
-    allowed = f"allowed: {', '.join(names)}" if names else "nothing is allowed here"
+    listed = ", ".join(name if _BARE_KEY.fullmatch(name) else json.dumps(name) for name in names)
+    allowed = f"allowed: {listed or 'nothing'}"
     guess = nearest(name, names) if isinstance(name, str) else ""
     return f"{guess} {allowed}" if guess else allowed

@@ -13,7 +13,7 @@ from ingestd.config.checks.among import check_sources
 from ingestd.config.checks.draft import Draft
 from ingestd.config.documents import (
     MAIN_FILE,
-    SYSTEM_DIRECTORY,
+    SEARCHED_DIRECTORIES,
     Document,
     find_main_file,
     find_source_files,
@@ -56,7 +56,7 @@ def read(location: Path | None) -> Reading:
     wrong_files = {problem.file for problem in (*source_problems, *among)}
     sound = [draft for draft in drafts if str(draft.file) not in wrong_files]
     if not files and not problems:
-        among = (_nothing_found(location, directory / settings.sources, main_file),)
+        among = (_nothing_found(location, settings.sources, main_file),)
     return Reading(
         settings=None if problems else settings,
         sources=tuple(draft.spec for draft in sound),
@@ -77,15 +77,12 @@ def require(reading: Reading) -> tuple[Settings, tuple[SourceSpec, ...]]:
     return reading.settings, reading.sources
 
 
-def _nothing_found(location: Path | None, pattern: Path, main_file: Path | None) -> Problem:
+def _nothing_found(location: Path | None, sources: str, main_file: Path | None) -> Problem:
     if main_file is not None:
-        hint = "copy config/sources/orders.toml there and change it"
-        return Problem(
-            str(main_file), "sources", f"no source found: nothing matches {pattern}", hint
-        )
-    looked_for = f"{pattern.parent.parent / MAIN_FILE} and {pattern}"
-    if location is None:
-        looked_for = f"config/{MAIN_FILE} and {SYSTEM_DIRECTORY / MAIN_FILE}"
+        hint = "a source is a file like config/sources/orders.toml"
+        return Problem(str(main_file), "sources", f"no source found by {sources}", hint)
+    directories = (location,) if location else SEARCHED_DIRECTORIES
+    looked_for = " and ".join(str(directory / MAIN_FILE) for directory in directories)
     return Problem("configuration", "", "no configuration found", f"looked for {looked_for}")
 
 

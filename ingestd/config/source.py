@@ -59,6 +59,8 @@ class ColumnSpec(Section):
     def _read_short_form(cls, value: Any) -> Any:
         if isinstance(value, str):
             value = {"type": value}
+        if not isinstance(value, dict | ColumnSpec):
+            raise ValueError('allowed: a type such as "int64", or a table with a type')
         if isinstance(value, dict) and isinstance(value.get("type"), str):
             value = {**value, "type": PANDAS_NAMES.get(value["type"], value["type"])}
         return value

@@ -4,6 +4,7 @@ A validator's error text says what is allowed; ``explain.py`` puts in front what
 """
 
 import codecs
+import math
 import re
 from collections.abc import Callable
 from datetime import date, datetime, time
@@ -18,9 +19,6 @@ from ingestd.config.naming import nearest, quoted
 RESERVED_SOURCES = ("errors", "files")
 RESERVED_DATABASES = ("admin", "local", "config")
 
-Bound = bool | int | float | str | datetime | date | time
-"""A limit or a choice in a rule; ``bool`` stands first so that ``true`` does not become 1."""
-
 
 def _check(is_allowed: Callable[[str], object], allowed: str) -> AfterValidator:
     def check(text: str) -> str:
@@ -29,6 +27,13 @@ def _check(is_allowed: Callable[[str], object], allowed: str) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def _check_bound(value: object) -> object:
+    is_scalar = isinstance(value, bool | int | float | str | date | time)
+    if not is_scalar or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("allowed: a finite number, a text, a date, a date-time, a time")
+    return value
 
 
 def _check_path(value: object) -> object:
@@ -72,6 +77,8 @@ def _utf16_advice(name: str) -> str:
     return "; UTF-16 and UTF-32 are not supported yet: convert the file" if is_wide else ""
 
 
+Bound = Annotated[bool | int | float | str | datetime | date | time, BeforeValidator(_check_bound)]
+"""A limit or a choice in a rule; ``bool`` stands first so that ``true`` does not become 1."""
 ConfiguredPath = Annotated[Path, BeforeValidator(_check_path)]
 MongoUri = Annotated[SecretStr, AfterValidator(_check_uri)]
 TimeZone = Annotated[str, AfterValidator(_check_timezone)]

@@ -30,7 +30,7 @@ def _check_names(drafts: Sequence[Draft]) -> Iterator[Problem]:
     first: dict[str, Draft] = {}
     for draft in drafts:
         if draft.has_read("name") and (other := first.setdefault(draft.spec.name, draft)) != draft:
-            message = f'"{draft.spec.name}" is the name of the source in {other.file}, too'
+            message = f'"{draft.spec.name}" is the name of the source in {other.file.name}, too'
             yield Problem(str(draft.file), "name", message, "every source needs a name of its own")
 
 

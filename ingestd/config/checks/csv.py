@@ -13,7 +13,7 @@ def check_csv(draft: Draft) -> Iterator[Finding]:
     """The dialect, then the column names given for files without a header."""
     dialect = draft.spec.csv
     if dialect.delimiter == dialect.quote:
-        yield Finding(("csv", "delimiter"), f'found "{dialect.quote}", the quote as well')
+        yield Finding(("csv", "delimiter"), f"found {quoted(dialect.quote)}, the quote, too")
     yield from _check_encoding(dialect)
     yield from _check_names(draft)
 
