@@ -58,9 +58,9 @@ def test_manager_that_does_not_read_cannot_hold_the_daemon_up(
     manager: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systemd, "_SEND_LIMIT_S", 0.001)
-    for _ in range(1000):
+    for _ in range(100):
         systemd.ready()
-    assert 0 < len(messages(manager)) < 1000
+    assert 0 < len(messages(manager)) < 100
 
 
 async def test_watchdog_is_fed_only_while_work_moves_on(
