@@ -12,20 +12,24 @@ from ingestd.errors import Problem
 Document = dict[str, Any]
 
 MAIN_FILE = "ingestd.toml"
-SEARCHED_DIRECTORIES = (Path("config"), Path("/etc/ingestd"))
-"""Where a configuration is looked for when none is named."""
+SYSTEM_DIRECTORY = Path("/etc/ingestd")
 _POSITION = re.compile(r"(?s)(.*) \(at (line \d+, column \d+|end of document)\)")
+
+
+def searched_directories(location: Path | None) -> tuple[Path, ...]:
+    """Where a main file is looked for."""
+    return (Path("config"), SYSTEM_DIRECTORY) if location is None else (location,)
 
 
 def find_main_file(location: Path | None) -> tuple[Path, Path | None]:
     """The configuration's directory, and its main file where there is one."""
     if location is not None and not location.is_dir():
         return location.parent, location
-    looked_in = SEARCHED_DIRECTORIES if location is None else (location,)
-    for directory in looked_in:
+    directories = searched_directories(location)
+    for directory in directories:
         if (directory / MAIN_FILE).exists():
             return directory, directory / MAIN_FILE
-    return looked_in[-1], None
+    return directories[-1], None
 
 
 def find_source_files(directory: Path, pattern: str, main_file: Path | None) -> list[Path]:

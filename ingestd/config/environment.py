@@ -12,13 +12,14 @@ from typing import Any
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from ingestd.config.explain import keys_of
-from ingestd.config.naming import nearest
+from ingestd.config.naming import closest
 from ingestd.config.settings import Section, Settings
 from ingestd.errors import Problem
 
 PREFIX = "INGESTD_"
 OTHER_VARIABLES = ("INGESTD_TEST_",)
 """Beginnings of variables that are ours and no settings."""
+_ALL_SETTINGS = "config/ingestd.toml shows all settings"
 _CERTAIN_TYPO = 0.85
 
 
@@ -49,8 +50,8 @@ def read_environment(environ: Mapping[str, str]) -> Iterator[Override | Problem]
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in known:
-            variables = [PREFIX + setting.upper() for setting in known]
-            hint = nearest(variable, variables) or "see config/ingestd.toml for all settings"
+            guess = closest(name, known)
+            hint = f'did you mean "{PREFIX}{guess.upper()}"?' if guess else _ALL_SETTINGS
             yield Problem("environment", variable, "sets no setting", hint)
         elif text.strip():
             yield _read_override("environment", variable, (name, text))
@@ -72,8 +73,9 @@ def read_credentials(directory: Path) -> Iterator[Override | Problem]:
 def _read_credential(path: Path) -> Override | Problem | None:
     name, known = path.name.replace(".", "__").lower(), setting_names()
     if name not in known:
-        guess = nearest(name, known, _CERTAIN_TYPO)
-        return Problem(str(path), "", "sets no setting", guess) if guess else None
+        guess = closest(name, known, _CERTAIN_TYPO)
+        hint = f'did you mean "{guess}"?'
+        return Problem(str(path), "", "sets no setting", hint) if guess else None
     try:
         text = path.read_text(encoding="utf-8").strip()
     except OSError as error:

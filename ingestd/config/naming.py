@@ -38,11 +38,17 @@ def quoted(names: Iterable[str]) -> str:
     return ", ".join(json.dumps(name, ensure_ascii=False) for name in names)
 
 
-def nearest(name: str, known: Iterable[str], likeness: float = 0.65) -> str:
-    """``did you mean "amount"?``, or nothing where no known name is close."""
+def closest(name: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
+    """The known name that is most like ``name``, in any case; None where none is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=likeness)
-    return f'did you mean "{by_lower[found[0]]}"?' if found else ""
+    return by_lower[found[0]] if found else None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``did you mean "amount"?``, or nothing where no known name is close."""
+    found = closest(name, known)
+    return f'did you mean "{found}"?' if found else ""
 
 
 def choice(name: object, known: Iterable[str]) -> str:

@@ -13,11 +13,11 @@ from ingestd.config.checks.among import check_sources
 from ingestd.config.checks.draft import Draft
 from ingestd.config.documents import (
     MAIN_FILE,
-    SEARCHED_DIRECTORIES,
     Document,
     find_main_file,
     find_source_files,
     read_document,
+    searched_directories,
 )
 from ingestd.config.layers import read_settings
 from ingestd.config.naming import dotted
@@ -81,8 +81,8 @@ def _nothing_found(location: Path | None, sources: str, main_file: Path | None) 
     if main_file is not None:
         hint = "a source is a file like config/sources/orders.toml"
         return Problem(str(main_file), "sources", f"no source found by {sources}", hint)
-    directories = (location,) if location else SEARCHED_DIRECTORIES
-    looked_for = " and ".join(str(directory / MAIN_FILE) for directory in directories)
+    files = [directory / MAIN_FILE for directory in searched_directories(location)]
+    looked_for = " and ".join(map(str, files))
     return Problem("configuration", "", "no configuration found", f"looked for {looked_for}")
 
 

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from ingestd.config.naming import nearest, quoted
 
 RESERVED_SOURCES = ("errors", "files")
+_LONGEST_PATTERN = 500
 RESERVED_DATABASES = ("admin", "local", "config")
 
 
@@ -133,6 +134,7 @@ DoneMarker = Annotated[
 ]
 FilePattern = Annotated[
     str,
+    _check(lambda pattern: len(pattern) <= _LONGEST_PATTERN, f"at most {_LONGEST_PATTERN} long"),
     _check(
         re.compile(r"[^\0]*[^/\0\s]").fullmatch,
         'allowed: a pattern that ends in a file name, such as "orders/*.csv"',

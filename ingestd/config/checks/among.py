@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ingestd.config.checks.draft import Draft
 from ingestd.config.settings import PathSettings, Settings
 from ingestd.errors import Problem
 
-Parts = Sequence[str]
+Parts = tuple[str, ...]
 """A path, or a pattern for one, cut at its slashes."""
 
 
@@ -49,7 +50,7 @@ def _check_place(draft: Draft, settings: Settings) -> Iterator[Problem]:
 
 
 def _check_overlaps(drafts: Sequence[Draft], paths: PathSettings) -> Iterator[Problem]:
-    patterns = [(draft, _full_pattern(draft, paths).split("/")) for draft in drafts]
+    patterns = [(draft, _cut(_full_pattern(draft, paths))) for draft in drafts]
     for (one, one_parts), (two, two_parts) in combinations(patterns, 2):
         if _covers(one_parts, two_parts) or _covers(two_parts, one_parts):
             message = (
@@ -67,7 +68,7 @@ def _check_own_directories(
         directory = os.path.normpath(getattr(paths, name))
         for draft in drafts:
             pattern = _full_pattern(draft, paths)
-            if _reaches_into(pattern.split("/"), directory.split("/")):
+            if _reaches_into(_cut(pattern), _cut(directory)):
                 message = f'{directory} lies where source "{draft.spec.name}" looks ({pattern})'
                 hint = "what ingestd writes there would be read again; move one of the two"
                 yield Problem(file, f"paths.{name}", message, hint)
@@ -78,12 +79,18 @@ def _full_pattern(draft: Draft, paths: PathSettings) -> str:
     return os.path.normpath(paths.inbox / draft.spec.file_pattern)
 
 
+def _cut(path: str) -> Parts:
+    return tuple(path.split("/"))
+
+
+@lru_cache(maxsize=2**14)  # several ** in one pattern would be tried in every combination
 def _covers(pattern: Parts, other: Parts) -> bool:
     """Whether ``pattern``, part by part, also finds what the pattern ``other`` finds."""
     if not pattern or not other:
         return not pattern and not other
     if pattern[0] == "**":
-        return _covers(pattern[1:], other) or _covers(pattern, other[1:])
+        is_last = len(pattern) == 1
+        return is_last or _covers(pattern[1:], other) or _covers(pattern, other[1:])
     return fnmatchcase(other[0], pattern[0]) and _covers(pattern[1:], other[1:])
 
 
