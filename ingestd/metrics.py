@@ -3,8 +3,13 @@
 Labels are bounded by the configuration: never a file name, never a value from a row.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from ingestd.records import FileState
+
+_ENDS = (
+    FileState.ARCHIVED, FileState.DUPLICATE, FileState.HELD, FileState.FAILED, FileState.UNDONE
+)  # fmt: skip
 _STAGE_BUCKETS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 
@@ -14,6 +19,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         source, of = ("source_name",), self.registry
+        ProcessCollector(registry=of)
         self.processed_records = Counter(
             "processed_records", "Rows stored in MongoDB", source, registry=of
         )
@@ -31,6 +37,9 @@ class Metrics:
         )
         self.files = Counter(
             "ingestd_files", "Files by the state they ended in", (*source, "state"), registry=of
+        )
+        self.archive_failures = Counter(
+            "ingestd_archive_failures", "Files loaded but not archived", source, registry=of
         )
         self.files_in_flight = Gauge(
             "ingestd_files_in_flight", "Files claimed and not yet finished", source, registry=of
@@ -89,6 +98,8 @@ class Metrics:
         self.worker_restarts = Counter(
             "ingestd_worker_restarts", "Worker processes replaced", ("reason",), registry=of
         )
+        for reason in ("died", "hung", "memory"):
+            self.worker_restarts.labels(reason)
         self.workers = Gauge("ingestd_workers", "Worker processes", registry=of)
         self.http_requests = Counter(
             "ingestd_http_requests", "HTTP answers", ("route", "status"), registry=of
@@ -114,8 +125,10 @@ class Metrics:
         for metric in (
             self.processed_records, self.processing_errors, self.filtered_records,
             self.read_bytes, self.files_in_flight, self.files_waiting, self.files_blocked,
-            self.last_file_seconds,
+            self.last_file_seconds, self.archive_failures,
         ):  # fmt: skip
             metric.labels(source_name)
+        for state in _ENDS:
+            self.files.labels(source_name, state.value)
         if overdue_after_s is not None:
             self.overdue_after_seconds.labels(source_name).set(overdue_after_s)
