@@ -42,7 +42,7 @@ from ingestd.validate.validator import BoundCheck, BoundColumn, Checked, Rejecte
 
 __all__ = [
     "RULES", "TYPES", "Checked", "Place", "Problems", "Rejected", "Schema", "Validator",
-    "compile_validator", "dtypes_of", "typed_values", "unique_columns",
+    "check_spec", "compile_validator", "dtypes_of", "typed_values", "unique_columns",
 ]  # fmt: skip
 
 Schema = dict[str, ColumnSpec]
