@@ -22,15 +22,13 @@ from ingestd.config.source import (
     RuleSpec,
     SourceSpec,
 )
+from ingestd.refine import check_source
+from ingestd.transform import STEPS
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
 REFERENCE = (CONFIG / "sources" / "REFERENCE.md").read_text()
 NO_DEFAULT = {("mongo", "uri"), ("refine", "workers")}
 DEPENDS_ON_THE_MACHINE = {("paths", "root")}
-STEPS = (
-    "round", "trim", "lower", "upper", "rename", "drop", "select", "cast", "set", "fill_null",
-    "replace", "filter", "hash", "parse_json", "split", "python",
-)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +54,7 @@ def test_the_example_has_no_problems() -> None:
     reading = read(CONFIG)
     assert reading.problems == ()
     assert {source.name for source in reading.sources} == {"orders", "sensors"}
+    assert [check_source(source) for source in reading.sources] == [(), ()]
 
 
 def test_the_example_shows_every_setting_and_no_other() -> None:
@@ -97,4 +96,7 @@ def test_every_example_in_the_reference_is_read_without_problems(tmp_path: Path)
     (tmp_path / "sources").mkdir()
     for number, text in enumerate(re.findall(r"(?s)```toml\n(.*?)```", REFERENCE)):
         (tmp_path / "sources" / f"{number}.toml").write_text(text)
-    assert read(tmp_path).problems == ()
+    reading = read(tmp_path)
+    assert reading.problems == ()
+    assert reading.sources
+    assert [check_source(source) for source in reading.sources] == [()] * len(reading.sources)

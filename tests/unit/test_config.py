@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ingestd.config.checks import check_source
 from ingestd.config.checks.among import _covers, _cut, _reaches_into
 from ingestd.config.checks.draft import Draft
 from ingestd.config.checks.names import final_columns
@@ -183,6 +184,7 @@ def test_a_pattern_reaches_into_a_directory(pattern: str, directory: str, is_rea
         ([{"select": ["country"]}, {"trim": ["country"]}], ["country"]),
         ([{"python": "a:b"}], None),
         ([{"python": "a:b"}, {"select": ["x"]}], ["x"]),
+        ([{"split": {"country": ","}}], ["id", "country"]),
         ([{"rename": "nonsense"}], None),
         ([{"drop": [1]}], None),
     ],
@@ -193,6 +195,11 @@ def test_final_columns_follow_the_steps(
     draft = Draft(Path("orders.toml"), source(transform=steps))
     found = final_columns(draft)
     assert (list(found) if found is not None else None) == names
+
+
+def test_an_index_may_lie_on_a_field_inside_a_column() -> None:
+    indexed = source(schema={"payload": "json"}, load={"indexes": [["payload.id"], ["_id"]]})
+    assert list(check_source(Draft(Path("orders.toml"), indexed))) == []
 
 
 def test_variables_are_merged_table_by_table() -> None:

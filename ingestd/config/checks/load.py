@@ -48,8 +48,10 @@ def _check_columns(draft: Draft, key: KeyPath, names: tuple[str, ...]) -> Iterat
     final = final_columns(draft)
     if final is None:
         return
-    known = [*final, *(() if key == ("load", "key") else _ALWAYS_THERE)]
+    is_key = key == ("load", "key")
+    known = [*final, *(() if is_key else _ALWAYS_THERE)]
     for place, name in enumerate(names):
-        if name not in known:
+        column = name if is_key else name.partition(".")[0]  # payload.id: a field inside a column
+        if column not in known:
             message = f'"{name}" is not a column after the steps'
             yield Finding((*key, place), message, choice(name, known))

@@ -23,8 +23,6 @@ def final_columns(draft: Draft) -> Names | None:
 
 def _apply(names: Names | None, argument: Any, key: KeyPath) -> Names | None:
     step = _STEPS.get(str(key[-1]))
-    if str(key[-1]) in _UNTOLD:
-        return None
     return names if step is None else step(names, argument, key)
 
 
@@ -64,11 +62,15 @@ def _listed(argument: Any) -> list[str] | None:
     return argument if is_list else None
 
 
+def _tell_nothing(_: Names | None, __: Any, ___: KeyPath) -> Names | None:
+    return None
+
+
 _STEPS: dict[str, Callable[[Names | None, Any, KeyPath], Names | None]] = {
     "rename": _rename,
     "drop": _drop,
     "select": _select,
     "set": _set,
+    "python": _tell_nothing,
 }
-_UNTOLD = ("split", "python")
-"""Steps whose columns are known only to the code that runs them."""
+"""The steps that change which columns there are; all others change values only."""
