@@ -8,7 +8,15 @@ Which answer leads to what is decided elsewhere; here an answer only becomes one
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -377,7 +385,7 @@ class Mongo:
 
     async def iterate_raw(
         self, collection: str, match: Document, **options: Any
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Stream what matches as concatenated BSON, one reply of the server (16 MiB) at a time.
 
         ``options`` as for ``find``, and batch_size: rows per reply.

@@ -1,0 +1,35 @@
+"""The routes, and the application made of them."""
+
+from aiohttp import web
+
+from ingestd.api import data, files, middleware, probes, rejections, sources
+from ingestd.api.context import CONTEXT, ApiContext
+
+ROUTES: dict[str, probes.Handler] = {
+    "/data/{source_name}": data.get_data,
+    "/errors/{source_name}": rejections.get_errors,
+    "/files": files.get_files,
+    "/files/{file_id}": files.get_file,
+    "/sources": sources.get_sources,
+    "/sources/{source_name}": sources.get_source,
+    "/health": probes.get_health,
+    "/health/live": probes.get_live,
+    "/health/ready": probes.get_ready,
+    "/metrics": probes.get_metrics,
+}
+"""Every endpoint; all of them answer GET and HEAD."""
+
+_MAX_BODY_BYTES = 2**20
+
+
+def create_app(context: ApiContext) -> web.Application:
+    """The HTTP API over what the daemon gives it."""
+    app = web.Application(
+        middlewares=[middleware.observe, middleware.explain], client_max_size=_MAX_BODY_BYTES
+    )
+    app[CONTEXT] = context
+    app.on_response_prepare.append(middleware.complete_headers)
+    app.router.add_get("/", probes.index_of(list(ROUTES)))
+    for template, handler in ROUTES.items():
+        app.router.add_get(template, handler)
+    return app

@@ -1,0 +1,88 @@
+"""``GET /files`` and ``/files/{file_id}``: the ledger, newest file first."""
+
+import re
+
+from aiohttp import web
+
+from ingestd.api.answers import PlainListing, answer_list, json_response
+from ingestd.api.context import CONTEXT, ApiContext
+from ingestd.api.problems import bad_parameter, choices, not_found
+from ingestd.api.query import read_list_query, refuse_parameters
+from ingestd.api.rows import renderer
+from ingestd.api.walks import Walk
+from ingestd.ledger import FILES
+from ingestd.mongo import Document
+from ingestd.records import FileState
+
+_FILE_ID = re.compile(r"[0-9a-f]{16}(-[0-9]{1,9})?")
+_SHOWN = (
+    "source_name", "name", "state", "path", "size", "sha256", "attempts", "discovered_at",
+    "processed_at", "finished_at", "record_count", "success_count", "error_count",
+    "filtered_count", "rows_done", "archived_to", "error", "retry_at", "duplicate_of",
+    "replaced_by", "config_hash",
+)  # fmt: skip
+"""Fields of a ledger document that mean something to a reader."""
+
+
+async def get_files(request: web.Request) -> web.StreamResponse:
+    """Files of all sources, or of one, in any state or some."""
+    context = request.app[CONTEXT]
+    query = read_list_query(request).only("source", "state", "name")
+    walk = Walk(
+        mongo=context.mongo,
+        collection=FILES,
+        time_field="processed_at",
+        render=renderer("processed_at", as_file),
+        time_limit_ms=context.time_limit_ms,
+        conditions=(*query.bounds(), *await _conditions(context, query.filters)),
+        is_newest_first=True,
+    )
+    return await answer_list(request, query, PlainListing(walk))
+
+
+async def get_file(request: web.Request) -> web.Response:
+    """One file."""
+    refuse_parameters(request)
+    context, file_id = request.app[CONTEXT], request.match_info["file_id"]
+    file = None
+    if _FILE_ID.fullmatch(file_id):
+        file = await context.mongo.find_one(
+            FILES, {"_id": file_id}, max_time_ms=context.time_limit_ms
+        )
+    if file is None:
+        raise not_found("file", file_id, hint="see /files for what there is")
+    return json_response(as_file(file))
+
+
+def as_file(document: Document) -> Document:
+    """A ledger document for readers: every field is there, ``null`` where it means nothing."""
+    return {"file_id": document["_id"], **{name: document.get(name) for name in _SHOWN}}
+
+
+async def _conditions(context: ApiContext, filters: dict[str, str]) -> list[Document]:
+    conditions: list[Document] = []
+    if "source" in filters:
+        conditions.append({"source_name": await _known_source(context, filters["source"])})
+    if "state" in filters:
+        conditions.append({"state": {"$in": _states(filters["state"])}})
+    if "name" in filters:
+        conditions.append({"name": {"$eq": filters["name"]}})
+    return conditions
+
+
+async def _known_source(context: ApiContext, name: str) -> str:
+    """A configured source, or one that was: its files are still in the ledger."""
+    if name in context.sources or await context.mongo.find_one(
+        FILES, {"source_name": {"$eq": name}}, max_time_ms=context.time_limit_ms
+    ):
+        return name
+    raise bad_parameter("source", "there is no such source", more=choices(name, context.sources))
+
+
+def _states(text: str) -> list[str]:
+    """States between commas."""
+    allowed = [state.value for state in FileState]
+    for name in text.split(","):
+        if name not in allowed:
+            raise bad_parameter("state", "there is no such state", more=choices(name, allowed))
+    return text.split(",")

@@ -1,0 +1,72 @@
+"""Which form an answer takes: ``?format=`` decides, else the ``Accept`` header (RFC 9110)."""
+
+import re
+from dataclasses import dataclass
+
+from ingestd.api.problems import ProblemDocument, RequestRefused, bad_parameter, choices
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One form of an answer. ``is_streamed``: it may be as long as it likes."""
+
+    name: str
+    content_type: str
+    is_streamed: bool
+    aliases: tuple[str, ...] = ()
+
+
+JSON = Format("json", "application/json", is_streamed=False)
+NDJSON = Format(
+    "ndjson", "application/x-ndjson", is_streamed=True,
+    aliases=("application/ndjson", "application/jsonl", "application/x-jsonlines"),
+)  # fmt: skip
+
+FORMATS = {form.name: form for form in (JSON, NDJSON)}
+"""Every form, by the name ``?format=`` knows it by. The first is the default."""
+
+_QUALITY = re.compile(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", re.IGNORECASE)
+
+
+def choose_format(name: str | None, accept: str) -> Format:
+    """The form of the answer.
+
+    Raises:
+        RequestRefused: 400 for an unknown name, 406 when nothing acceptable is available.
+    """
+    if name is not None:
+        if name not in FORMATS:
+            detail = f"format {name!r} is not available"
+            raise bad_parameter("format", detail, more=choices(name, FORMATS))
+        return FORMATS[name]
+    ranked = sorted(_accepted(accept), key=lambda entry: -entry[1])
+    for media_range, _ in ranked:
+        for form in FORMATS.values():
+            if _matches(media_range, form):
+                return form
+    if not ranked:
+        return JSON
+    types = [form.content_type for form in FORMATS.values()]
+    raise RequestRefused(
+        ProblemDocument(
+            406, "not-acceptable", "Not acceptable",
+            "none of the accepted media types is available",
+            "send Accept: application/json, or ?format=json", {"allowed": types},
+        )
+    )  # fmt: skip
+
+
+def _accepted(header: str) -> list[tuple[str, float]]:
+    """Media ranges with their quality, without those the client refuses (q=0)."""
+    accepted = []
+    for entry in filter(None, (part.strip() for part in header.split(","))):
+        media_range, *parameters = entry.split(";")
+        found = [match for text in parameters if (match := _QUALITY.fullmatch(text))]
+        quality = float(found[0][1]) if found else 1.0
+        if quality > 0:
+            accepted.append((media_range.strip().lower(), quality))
+    return accepted
+
+
+def _matches(media_range: str, form: Format) -> bool:
+    return media_range in ("*/*", "application/*", form.content_type, *form.aliases)

@@ -1,0 +1,131 @@
+"""Around every request: its id, its metrics, and a problem document for whatever goes wrong."""
+
+import re
+import socket
+import struct
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+
+from ingestd.api.answers import STREAM
+from ingestd.api.context import CONTEXT
+from ingestd.api.problems import ProblemDocument, RequestRefused, choices, shown
+from ingestd.errors import QueryTooSlow, StoreAway
+
+REQUEST_ID = web.RequestKey("request_id", str)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_USABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CLIENT_GONE = 499
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Vary": "Accept",
+    "X-Content-Type-Options": "nosniff",
+}
+_RETRY_AFTER_S = "5"
+
+
+@web.middleware
+async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id, and tell how it was answered."""
+    given = request.headers.get("X-Request-Id", "")
+    request[REQUEST_ID] = given if _USABLE_ID.fullmatch(given) else uuid.uuid4().hex
+    started, status = time.perf_counter(), _CLIENT_GONE
+    try:
+        response = await handler(request)
+        status = response.status
+        return response
+    finally:
+        events = request.app[CONTEXT].events
+        events.http_answered(route_of(request), status, time.perf_counter() - started)
+
+
+@web.middleware
+async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what is raised into a problem document, or break a stream that has begun."""
+    try:
+        return await handler(request)
+    except Exception as error:  # noqa: BLE001 - the request ends here, whatever it was
+        if STREAM not in request:
+            return _problem_of(request, error).as_response(request[REQUEST_ID])
+        _break_off(request, error)
+        return request[STREAM]
+
+
+async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Headers that every answer has; ``Server`` would only tell which holes to try."""
+    response.headers.update(_HEADERS)
+    response.headers.popall(hdrs.SERVER, None)
+    if (request_id := request.get(REQUEST_ID)) is not None:
+        response.headers["X-Request-Id"] = request_id
+
+
+def route_of(request: web.Request) -> str:
+    """The route's template: a path as it came would make endless metrics."""
+    resource = request.match_info.route.resource
+    return "unknown" if resource is None else resource.canonical
+
+
+def _problem_of(request: web.Request, error: Exception) -> ProblemDocument:
+    match error:
+        case RequestRefused():
+            return error.problem
+        case web.HTTPNotFound():
+            return _no_route(request)
+        case web.HTTPException():
+            return _http_problem(error)
+        case QueryTooSlow():
+            limit_s = request.app[CONTEXT].settings.query_timeout
+            return ProblemDocument(
+                503, "query-too-slow", "The query takes too long",
+                f"MongoDB did not find the rows within {limit_s:g} s (api.query_timeout)",
+                "filter by a column that has an index (load.indexes of the source), or by dates",
+            )  # fmt: skip
+        case StoreAway():
+            return ProblemDocument(
+                503, "mongodb-away", "MongoDB is away", "MongoDB does not answer at the moment",
+                "try again; see /health", headers={"Retry-After": _RETRY_AFTER_S},
+            )  # fmt: skip
+        case _:
+            request.app[CONTEXT].events.http_failed(route_of(request), request[REQUEST_ID], error)
+            return ProblemDocument(
+                500, "internal", "Internal error", "this is a mistake of ingestd, not yours",
+                "the log has the reason under this request_id",
+            )  # fmt: skip
+
+
+def _no_route(request: web.Request) -> ProblemDocument:
+    routes = sorted({resource.canonical for resource in request.app.router.resources()})
+    detail = f"there is nothing at {shown(request.path)}"
+    members = choices(request.path, routes)
+    return ProblemDocument(404, "unknown-route", "Not found", detail, "see /", members)
+
+
+def _http_problem(error: web.HTTPException) -> ProblemDocument:
+    headers: dict[str, str] = {}
+    members: dict[str, object] = {}
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = sorted(error.allowed_methods)
+        headers, members = {hdrs.ALLOW: ", ".join(allowed)}, {"allowed": allowed}
+    kind = error.reason.lower().replace(" ", "-")
+    detail = f"the request was refused: {error.reason}"
+    return ProblemDocument(
+        error.status, kind, error.reason, detail, members=members, headers=headers
+    )
+
+
+def _break_off(request: web.Request, error: Exception) -> None:
+    """End a stream so that the client cannot take it for complete: with a reset.
+
+    A clean end would do only where the length or the last chunk is sent (not in HTTP/1.0).
+    """
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        return  # the client went away, which is no failure of ours
+    request.app[CONTEXT].events.http_failed(route_of(request), request[REQUEST_ID], error)
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

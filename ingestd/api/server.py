@@ -1,0 +1,69 @@
+"""The HTTP server: started on an address, stopped with grace."""
+
+import errno
+import socket
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from ingestd.api.listeners import listener_on
+from ingestd.config.settings import ApiSettings
+from ingestd.errors import ConfigError, Problem
+
+KEEPALIVE_S = 75.0
+"""Idle connections; longer than the 60 s of the usual reverse proxies."""
+SHUTDOWN_S = 5.0
+"""What requests in flight get when the server stops."""
+MAX_LINE_BYTES = 2**14
+
+
+@dataclass(slots=True)
+class ApiServer:
+    """One listening socket and its connections."""
+
+    _runner: web.AppRunner | None = None
+
+    async def start(self, app: web.Application, settings: ApiSettings) -> str:
+        """Listen; returns the base URL. Port 0 takes a free one.
+
+        Raises:
+            ConfigError: the address cannot be had.
+        """
+        runner = web.AppRunner(
+            app, handle_signals=False, access_log=None, keepalive_timeout=KEEPALIVE_S,
+            shutdown_timeout=SHUTDOWN_S, max_line_size=MAX_LINE_BYTES,
+        )  # fmt: skip
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, settings.host, settings.port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise ConfigError((_explained(error, settings),)) from error
+        self._runner = runner
+        return _base_url(settings.host, runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Take no more requests, end those in flight, close."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+
+def _base_url(host: str, port: int) -> str:
+    """What a client on this machine types; an address that means "all" is no place to go."""
+    name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
+    return f"http://[{name}]:{port}" if ":" in name and "[" not in name else f"http://{name}:{port}"
+
+
+def _explained(error: OSError, settings: ApiSettings) -> Problem:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        message = f"{where} is taken{listener_on(settings.port)}"
+        return Problem("settings", "api.port", message, "stop it, or set another api.port")
+    if error.errno == errno.EACCES:
+        hint = "ports below 1024 need a right of their own; take 1024 or above"
+        return Problem("settings", "api.port", f"{where} may not be used", hint)
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        hint = "use an address of this machine: 127.0.0.1, or 0.0.0.0 for all"
+        return Problem("settings", "api.host", f"{where} is no address of this machine", hint)
+    return Problem("settings", "api", f"cannot listen on {where}: {error.strerror}")

@@ -1,0 +1,90 @@
+"""The read side of the ledger: which rows of a source may be seen (read committed).
+
+A row carries the ``processed_at`` of the file that wrote it last: its *run*. It may be seen while
+that file is in a state of ``records.COMMITTED``. A list of all such runs would grow for ever, so
+a reader asks for the runs up to a horizon, except the few that are not committed.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ingestd.ledger import FILES
+from ingestd.mongo import Document, Mongo
+from ingestd.records import COMMITTED, UNFINISHED, FileState
+
+_ARRIVED = tuple(state.value for state in FileState if state is not FileState.DUPLICATE)
+"""States of files that have a run. The time of a duplicate is no place in the order of arrival."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleRuns:
+    """Runs up to ``horizon``, except ``hidden``. Both are ``processed_at`` values, UTC."""
+
+    horizon: datetime
+    hidden: frozenset[datetime] = frozenset()
+
+    def narrowed(self, other: "VisibleRuns") -> "VisibleRuns":
+        """What both may see."""
+        return VisibleRuns(min(self.horizon, other.horizon), self.hidden | other.hidden)
+
+    def as_condition(self) -> Document:
+        """The condition that a row may be seen."""
+        condition: Document = {"$lte": self.horizon}
+        if hidden := sorted(moment for moment in self.hidden if moment <= self.horizon):
+            condition["$nin"] = hidden
+        return {"processed_at": condition}
+
+
+async def visible_runs(mongo: Mongo, source_name: str, **options: Any) -> VisibleRuns | None:
+    """The runs whose rows may be seen from now on; ``None`` before a source's first file.
+
+    Why rows read *after* this call, within its answer, belong to files that were complete before
+    it. First the horizon H is read, then the files that are not committed. Let ``p`` be the run
+    of a row found later, ``p <= H`` and not hidden.
+
+    1. The ledger records the runs of a source in their order (``Ledger`` takes turns), so when H
+       was in the ledger, ``p`` was, too: no file can be claimed later with a run up to H. A file
+       tried again gets a new run, above H. Duplicates have no run, so they do not make H.
+    2. When the second query ran, the file of ``p`` was therefore known and not claimed, loading
+       or undone with rows. It was committed, and complete: rows are durable before the ledger
+       says so. Or it was failed, held, or undone without rows: then its rows had been removed
+       before the ledger said so, and there is no row to find.
+
+    So the list is as long as the files at work, not as the history of failures.
+    Undone later: the rows vanish while they are read; ``committed_files`` tells.
+    """
+    newest = await mongo.find_one(
+        FILES,
+        {"source_name": source_name, "state": {"$in": _ARRIVED}},
+        sort=[("processed_at", -1)], projection={"_id": 0, "processed_at": 1}, **options,
+    )  # fmt: skip
+    if newest is None:
+        return None
+    horizon: datetime = newest["processed_at"]
+    at_work = {"state": {"$in": [state.value for state in UNFINISHED]}}
+    uncommitted = await mongo.find(
+        FILES,
+        {
+            "$or": [
+                {"source_name": source_name, "processed_at": {"$lte": horizon}, **condition}
+                for condition in (at_work, {"has_rows": True})
+            ]
+        },
+        projection={"_id": 0, "processed_at": 1}, **options,
+    )  # fmt: skip
+    return VisibleRuns(horizon, frozenset(file["processed_at"] for file in uncommitted))
+
+
+async def committed_files(
+    mongo: Mongo, source_name: str, runs: Iterable[datetime], **options: Any
+) -> dict[datetime, Document]:
+    """The ledger's documents of those runs that are committed now."""
+    match = {
+        "source_name": source_name,
+        "state": {"$in": [state.value for state in COMMITTED]},
+        "processed_at": {"$in": list(runs)},
+    }
+    found = await mongo.find(FILES, match, **options)
+    return {file["processed_at"]: file for file in found}

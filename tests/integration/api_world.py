@@ -1,0 +1,123 @@
+"""A running API on a real MongoDB, and ways to put files and rows there as the loader does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+from bson import ObjectId
+
+from ingestd.api.app import create_app
+from ingestd.api.context import ApiContext
+from ingestd.api.server import ApiServer
+from ingestd.config.settings import ApiSettings, MongoSettings
+from ingestd.config.source import SourceSpec
+from ingestd.events import Events
+from ingestd.ledger import Ledger
+from ingestd.metrics import Metrics
+from ingestd.mongo import Mongo
+
+START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
+SCHEMA = {"order_id": "string", "amount": "float64", "country": "string"}
+
+
+def source(name: str = "orders", schema: dict[str, Any] | None = None) -> SourceSpec:
+    return SourceSpec.model_validate(
+        {"name": name, "file_pattern": f"{name}/*.csv", "schema": schema or SCHEMA}
+    )
+
+
+@dataclass
+class World:
+    """One API and what it reads from."""
+
+    mongo: Mongo
+    context: ApiContext
+    url: str
+    http: aiohttp.ClientSession
+    runs: int = 0
+    log: list[str] = field(default_factory=list)
+
+    async def add_file(
+        self,
+        rows: list[dict[str, Any]],
+        state: str = "archived",
+        source_name: str = "orders",
+        **fields: Any,
+    ) -> str:
+        """A file with those rows, a minute after the one before."""
+        self.runs += 1
+        identity = f"{self.runs:016x}"
+        moment = fields.pop("processed_at", START + timedelta(minutes=self.runs))
+        document = {
+            "_id": identity, "source_name": source_name, "name": f"file-{self.runs}.csv",
+            "state": state, "processed_at": moment, "discovered_at": moment, "attempts": 1,
+            "record_count": len(rows), "success_count": len(rows), "error_count": 0,
+            "filtered_count": 0, **fields,
+        }  # fmt: skip
+        await self.mongo.insert_missing("files", [document])
+        await self.add_rows(identity, moment, rows, source_name)
+        return identity
+
+    async def add_rows(
+        self, identity: str, moment: datetime, rows: list[dict[str, Any]], source_name: str
+    ) -> None:
+        documents = [
+            {
+                "_id": ObjectId(f"{identity}{number:08x}"), **row, "processed_at": moment,
+                "source_name": source_name,
+            }
+            for number, row in enumerate(rows, 1)
+        ]  # fmt: skip
+        await self.mongo.insert_missing(source_name, documents)
+
+    async def get(self, path: str, **options: Any) -> tuple[int, Any, Any]:
+        """Status, JSON body and headers; the path goes out exactly as written."""
+        import yarl
+
+        target = path if path.startswith("http") else self.url + path
+        async with self.http.get(yarl.URL(target, encoded=True), **options) as response:
+            return response.status, await response.json(content_type=None), response.headers
+
+    async def rows(self, path: str) -> list[dict[str, Any]]:
+        """The rows of one page."""
+        status, body, _ = await self.get(path)
+        assert status == 200, body
+        return [row for run in body for row in run["data"]]
+
+    async def pages(self, path: str) -> AsyncIterator[Any]:
+        """All pages, by way of ``Link``."""
+        following: str | None = path
+        while following is not None:
+            status, body, headers = await self.get(following)
+            assert status == 200, body
+            yield body
+            link = headers.get("Link")
+            following = None if link is None else link.removeprefix("<").split(">")[0]
+
+
+@asynccontextmanager
+async def running(
+    uri: str, database: str, specs: tuple[SourceSpec, ...] = (source(),), **changes: Any
+) -> AsyncIterator[World]:
+    """An API over those sources. ``changes`` replace fields of its ``ApiContext``."""
+    events = Events(Metrics())
+    mongo = Mongo(uri, MongoSettings(database=database, timeout=2), events)
+    context = ApiContext(
+        settings=ApiSettings(port=0), sources={spec.name: spec for spec in specs},
+        schemas={spec.name: spec.columns for spec in specs}, mongo=mongo, events=events,
+    )  # fmt: skip
+    context = replace(context, **changes)
+    server = ApiServer()
+    try:
+        await Ledger(mongo).prepare()
+        for spec in specs:
+            await mongo.ensure_index(spec.name, [("processed_at", 1), ("_id", 1)])
+        url = await server.start(create_app(context), context.settings)
+        async with aiohttp.ClientSession() as http:
+            yield World(mongo, context, url, http)
+    finally:
+        await server.stop()
+        mongo.close()
