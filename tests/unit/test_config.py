@@ -1,21 +1,24 @@
 """The small parts of the configuration that touch no file."""
 
+import copy
 from datetime import date, datetime, time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ingestd.config.checks import check_source
-from ingestd.config.checks.among import _covers, _cut, _reaches_into
+from ingestd.config.checks.among import _covers, _cut, _reaches_into, check_sources
 from ingestd.config.checks.draft import Draft
 from ingestd.config.checks.names import final_columns
 from ingestd.config.checks.regex import unsupported_syntax
 from ingestd.config.environment import Override, merge, read_environment
 from ingestd.config.naming import choice, dotted, nearest, shown
 from ingestd.config.quantities import parse_duration, parse_size
+from ingestd.config.salvage import salvage
 from ingestd.config.settings import LoadSettings, MongoSettings, Settings
 from ingestd.config.source import ColumnSpec, RuleSpec, SourceSpec
 
@@ -217,3 +220,56 @@ def test_only_our_variables_are_read() -> None:
     assert list(read_environment(environ)) == [
         Override("environment", "INGESTD_API__PORT", {"api": {"port": "1"}})
     ]
+
+
+GARBAGE = (
+    None, True, -1, 0, 2**70, 1.5, float("inf"), float("nan"), "", "x", "\0", "*", "a.b", "$a",
+    "_id", "__row__", "\ud800", "9" * 5000, "(" * 200, [], [[]], [1, "a"], {}, {"x": {}}, {"": ""},
+    {"type": {}}, [{"rename": {"id": []}}], [{"drop": {}}], [{"select": [[]]}], [{}], date(1, 1, 1),
+    datetime(9999, 12, 31, 23), time(),
+)  # fmt: skip
+DOCUMENT = {
+    "name": "orders",
+    "file_pattern": "orders/*.csv",
+    "csv": {"delimiter": ";", "encoding": "utf-8", "header": False, "columns": ["id", "on"]},
+    "schema": {"id": "int64", "on": {"type": "datetime", "format": "%Y", "timezone": "UTC"}},
+    "validation_rules": {"id": {"min": 1, "one_of": [1]}, "on": {"max": "2024-01-01"}},
+    "checks": [{"name": "a", "expression": "id > 0"}],
+    "transform": [{"rename": {"id": "number"}}, {"set": {"net": "number"}}],
+    "load": {"mode": "upsert", "key": ["number"], "indexes": [["on"]]},
+    "errors": {"max_rate": 0.5, "retry_delay": "5m"},
+}
+PLACEHOLDERS = {"name": "unread", "file_pattern": "unread", "schema": {"unread": "string"}}
+
+
+@st.composite
+def broken_documents(draw: st.DrawFn) -> dict[str, Any]:
+    """The document with a few of its values, at any depth, replaced or renamed."""
+    document = copy.deepcopy(DOCUMENT)
+    for _ in range(draw(st.integers(1, 4))):
+        node: Any = document
+        while True:
+            keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if isinstance(node[key], dict | list) and draw(st.booleans()):
+                node = node[key]
+                continue
+            if isinstance(node, dict) and draw(st.booleans()):
+                node[draw(st.sampled_from(["", "a.b", "_id", "x", "__row__"]))] = node.pop(key)
+            else:
+                node[key] = copy.deepcopy(draw(st.sampled_from(GARBAGE)))
+            break
+    return document
+
+
+@given(broken_documents())
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_no_document_breaks_the_reading(document: dict[str, Any]) -> None:
+    salvaged = salvage(SourceSpec, document, PLACEHOLDERS)
+    assert salvaged.value is not None
+    assert bool(salvaged.mistakes) == bool(salvaged.unread)
+    draft = Draft(Path("orders.toml"), salvaged.value, salvaged.unread)
+    for problem in (*check_source(draft), *check_sources([draft], Settings(), None)):
+        assert str(problem)
