@@ -4,6 +4,7 @@
 ``$CREDENTIALS_DIRECTORY``, sets ``mongo.uri``.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ def read_environment(environ: Mapping[str, str]) -> Iterator[Override | Problem]
 def read_credentials(directory: Path) -> Iterator[Override | Problem]:
     """What the files of a credentials directory set; files that name no setting are not ours."""
     try:
-        paths = sorted(directory.iterdir()) if directory.is_dir() else []
+        paths = sorted(directory.iterdir()) if os.path.isdir(directory) else []
     except OSError as error:
         yield Problem(str(directory), "", "cannot be read", error.strerror or "")
         return

@@ -221,6 +221,17 @@ def test_a_file_without_rights_is_a_problem(directory: Path) -> None:
     assert str(os.geteuid()) in problem.hint
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root enters everything")
+def test_a_directory_without_rights_is_a_problem(directory: Path) -> None:
+    write_main(directory, "")
+    directory.chmod(0)
+    try:
+        told = [read(place).problems[0].message for place in (directory, directory / "x.toml")]
+    finally:
+        directory.chmod(0o700)
+    assert told == ["cannot be read: Permission denied"] * 2
+
+
 def test_a_mongo_uri_must_be_one() -> None:
     with pytest.raises(ValueError, match="mongodb"):
         MongoSettings(uri="localhost:27017")  # type: ignore[arg-type]
