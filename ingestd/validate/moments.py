@@ -1,6 +1,7 @@
 """Dates, times, date-times and durations: from the text in a file to Polars' own types.
 
-Without a format, ISO 8601 is read, strictly. With one, the format decides how strict.
+Without a format, ISO 8601 is read, strictly. With one, the format decides how strict
+(``%y`` means 1970 to 2069).
 A leap second (``:60``) is read as the first second of the next minute. Fractions finer
 than BSON's milliseconds are cut off (BSON spec, "UTC datetime").
 """
@@ -152,18 +153,22 @@ def _read_iso_datetimes(texts: pl.Series, timezone: str) -> pl.Series:
     for shape, format_, zone in _USUAL_DATETIMES:
         if first.str.contains(shape).any():
             return _read_shaped(texts, shape, (format_, zone or timezone), timezone)
-    return pl.select(_general_iso_datetime(pl.lit(texts), timezone)).to_series()
+    return _read_generally(texts, timezone)
 
 
 def _read_shaped(texts: pl.Series, shape: str, usual: tuple[str, str], timezone: str) -> pl.Series:
     format_, zone = usual
     is_other = texts.str.contains(shape).not_()
-    naive = pl.lit(texts).str.to_datetime(format_, time_unit="ms", strict=False)
-    values = pl.select(_in_utc(naive, zone)).to_series()
+    naive = pl.col("text").str.to_datetime(format_, time_unit="ms", strict=False)
+    values = texts.to_frame("text").select(_in_utc(naive, zone)).to_series()
     if not is_other.any():
         return values
-    others = pl.select(_general_iso_datetime(pl.lit(texts.filter(is_other)), timezone))
-    return values.scatter(is_other.arg_true(), others.to_series())
+    return values.scatter(is_other.arg_true(), _read_generally(texts.filter(is_other), timezone))
+
+
+def _read_generally(texts: pl.Series, timezone: str) -> pl.Series:
+    value = _general_iso_datetime(pl.col("text"), timezone)
+    return texts.to_frame("text").select(value).to_series()
 
 
 def _general_iso_datetime(text: pl.Expr, timezone: str) -> pl.Expr:
