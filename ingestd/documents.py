@@ -33,7 +33,7 @@ class Run:
     """16 hex characters: the first 8 bytes of every ``_id``."""
     source_name: str
     processed_at_ms: int
-    rows_before: int
+    rows_before: int = 0
     key: tuple[str, ...] = ()
     """The key columns of an upsert; empty for an insert."""
 

@@ -6,12 +6,13 @@ file, batch or chunk; none is per row.
 
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
 
 from ingestd.metrics import Metrics
-from ingestd.records import ClaimedFile, FileResult, FileState, RefinedChunk
+from ingestd.records import ClaimedFile, FileResult, FileState, RefinedChunk, Rejection
 
 _FINISHED = {
     FileState.LOADED: "info",
@@ -68,10 +69,24 @@ class Events:
             "file waits for a retry", source=source_name, file=path.name, reason=reason, hint=hint
         )
 
-    def archive_failed(self, file_name: str, source_name: str, reason: str, hint: str) -> None:
+    def archive_failed(self, file: ClaimedFile, reason: str, hint: str) -> None:
         self._log.error(
-            "file loaded but not archived", source=source_name, file=file_name, reason=reason,
-            hint=hint,
+            "file loaded but not archived", source=file.source_name, file=file.name,
+            file_id=file.file_id, reason=reason, hint=hint,
+        )  # fmt: skip
+
+    def defect(self, file: ClaimedFile, error: Exception) -> None:
+        self._log.error(
+            "a defect of ingestd made a file fail", source=file.source_name, file=file.name,
+            file_id=file.file_id, exc_info=error,
+        )  # fmt: skip
+
+    def recovered(self, document: Mapping[str, object], found: bool) -> None:
+        """A file whose move was under way when the daemon died."""
+        tell = self._log.info if found else self._log.error
+        tell(
+            "put away before the restart" if found else "a loaded file is gone",
+            source=document["source_name"], file=document["name"], file_id=document["_id"],
         )  # fmt: skip
 
     # chunks and batches
@@ -81,17 +96,18 @@ class Events:
         m.read_bytes.labels(source_name).inc(refined.chunk.size_bytes)
         m.stage_seconds.labels("refine").observe(refined.refine_s)
 
-    def chunk_loaded(self, source_name: str, refined: RefinedChunk, stored: int) -> None:
+    def chunk_loaded(
+        self, source_name: str, stored: int, filtered: int, rejections: Sequence[Rejection]
+    ) -> None:
         """All of a chunk is durable: its documents and its rejections."""
         m = self.metrics
         m.processed_records.labels(source_name).inc(stored)
-        if refined.filtered_count:
-            m.filtered_records.labels(source_name).inc(refined.filtered_count)
-        if refined.rejections:
-            m.processing_errors.labels(source_name).inc(len(refined.rejections))
-        rules = Counter(v.rule for r in refined.rejections for v in r.violations)
+        m.filtered_records.labels(source_name).inc(filtered)
+        m.processing_errors.labels(source_name).inc(len(rejections))
+        rules = Counter(v.rule for r in rejections for v in r.violations)
         for rule, count in rules.items():
             m.rejected_rows.labels(source_name, rule).inc(count)
+        self.progressed()
 
     def stage_took(self, stage: str, seconds: float) -> None:
         self.metrics.stage_seconds.labels(stage).observe(seconds)

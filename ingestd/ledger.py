@@ -5,6 +5,8 @@ The ledger decides whether a file is new, goes on, is a duplicate, or only has t
 run in ``/data`` and, with the row number, the version that decides which row of an upsert wins.
 """
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -63,6 +65,7 @@ class Claim:
     state: FileState = FileState.CLAIMED
     target: Path | None = None
     """Where a file that is put away was going."""
+    error: Document | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +100,21 @@ class Ledger:
 
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One claim of a source at a time gets a run and records it, so that the ledger never
+        learns of an earlier run after a later one: ``visible.py`` relies on it."""
 
     async def prepare(self) -> None:
         """Create the indexes that every query here relies on."""
         for keys in (
-            ("source_name", "processed_at"),
-            ("source_name", "state", "processed_at"),
-            ("source_name", "name", "processed_at"),
-            ("state", "processed_at"),
+            ("source_name", "processed_at", "_id"),
+            ("source_name", "state", "processed_at", "_id"),
+            ("source_name", "name", "processed_at", "_id"),
+            ("state", "processed_at", "_id"),
             ("processed_at", "_id"),
             ("duplicate_of", "path"),
             ("source_name", "is_put_away"),
+            ("has_rows", "source_name"),
         ):
             await self._mongo.ensure_index(FILES, [(key, 1) for key in keys])
 
@@ -120,6 +127,12 @@ class Ledger:
             StoreRefused: another content has the same file id, or MongoDB refuses.
         """
         identity = file_id(found.source_name, sha256)
+        async with self._turns[found.source_name]:
+            return await self._claim(found, identity, sha256, config_hash)
+
+    async def _claim(
+        self, found: FoundFile, identity: str, sha256: bytes, config_hash: str
+    ) -> Claim:
         known = await self._find(identity)
         if known is None:
             return await self._claim_new(found, identity, sha256, config_hash)
@@ -230,16 +243,24 @@ class Ledger:
         """Rows of the file are about to be written."""
         await self._change(identity, {"state": FileState.LOADING.value})
 
-    async def checkpoint(self, identity: str, position: Position, counts: Counts) -> None:
-        """Every row before ``position`` is durable, and ``counts`` says how each of them ended."""
-        await self._change(
-            identity,
-            {
-                "position": _position_fields(position),
-                "rows_done": position.row,
-                **_count_fields(counts),
-            },
+    async def checkpoint(self, file: ClaimedFile, position: Position, counts: Counts) -> None:
+        """Every row before ``position`` is durable, and ``counts`` says how each of them ended.
+
+        Raises:
+            StoreRefused: somebody else took the file over.
+        """
+        match = {
+            "_id": file.file_id, "state": FileState.LOADING.value, "attempts": file.attempts,
+        }  # fmt: skip
+        change = {
+            "position": _position_fields(position), "rows_done": position.row,
+            **_count_fields(counts),
+        }  # fmt: skip
+        matched = await self._write(
+            "checkpoint", lambda: self._mongo.update(FILES, match, {"$set": change})
         )
+        if not matched:
+            raise StoreRefused(f"{file.name} was taken over", "are two daemons at work?")
 
     async def loaded(
         self, file: ClaimedFile, counts: Counts, target: Path | None, replaces: Sequence[str]
@@ -248,7 +269,7 @@ class Ledger:
         done: Document = {
             "state": FileState.LOADED.value, **_count_fields(counts), "finished_at": now(),
             "rows_done": counts.record_count, "error": None, "retry_at": None,
-            "archived_to": _path_text(target), "is_put_away": False,
+            "archived_to": _path_text(target), "is_put_away": target is None,
         }  # fmt: skip
         gone: Document = {
             "state": FileState.UNDONE.value, "replaced_by": file.file_id, "has_rows": True,
@@ -259,11 +280,15 @@ class Ledger:
 
     async def put_away(self, identity: str, path: Path | None) -> None:
         """The file has left the inbox for ``path``; nothing more is to be done with it."""
-        change: Document = {"archived_to": _path_text(path), "is_put_away": True}
-        await self._change(identity, change)
-        loaded = {"_id": identity, "state": FileState.LOADED.value}
-        archived = {"$set": {"state": FileState.ARCHIVED.value}}
-        await self._write("archiving", lambda: self._mongo.update(FILES, loaded, archived))
+        is_loaded = {"$eq": ["$state", FileState.LOADED.value]}
+        change = {
+            "archived_to": {"$literal": _path_text(path)}, "is_put_away": True,
+            "state": {"$cond": [is_loaded, FileState.ARCHIVED.value, "$state"]},
+        }  # fmt: skip
+        await self._write(
+            "putting a file away",
+            lambda: self._mongo.update(FILES, {"_id": identity}, [{"$set": change}]),
+        )
 
     async def rows_removed(self, identity: str) -> None:
         """The rows of an undone file are gone."""
@@ -355,7 +380,7 @@ def _claimed(found: FoundFile, document: Document) -> ClaimedFile:
 def _put_away(found: FoundFile, known: Document, state: FileState) -> Claim:
     return Claim(
         Verdict.PUT_AWAY, _claimed(found, known), counts=as_counts(known), state=state,
-        target=Path(known["archived_to"]),
+        target=Path(known["archived_to"]), error=known["error"],
     )  # fmt: skip
 
 

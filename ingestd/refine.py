@@ -102,7 +102,8 @@ def _refine(
         encoded = _NOTHING
         document_count = frame.height
     else:
-        encoded = _encode(frame, compiled, plan.run, rejected)
+        run = replace(plan.run, rows_before=chunk.start.row)
+        encoded = _encode(frame, compiled, run, rejected)
         document_count = len(encoded)
     return RefinedChunk(
         chunk=chunk,
@@ -114,7 +115,7 @@ def _refine(
     )
 
 
-_NOTHING = encode(pl.DataFrame(), {}, Run("", "", 0, 0))
+_NOTHING = encode(pl.DataFrame(), {}, Run("", "", 0))
 
 
 def _require_key(frame: pl.DataFrame, key: tuple[str, ...], rejected: Rejected) -> pl.DataFrame:

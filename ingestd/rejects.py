@@ -1,12 +1,15 @@
 """Where refused rows and files go: collection ``errors``, the rejects file, ``.error.json``."""
 
+import filecmp
 import json
+import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import aiofiles
 import aiofiles.os
+import anyio.to_thread
 
 from ingestd.files import write_atomically
 from ingestd.ledger import now
@@ -61,18 +64,22 @@ class Rejects:
             lambda: self._mongo.update(ERRORS, {"_id": row_id(file.file_id, 0)}, change),
         )
 
-    async def write_rejects_file(self, file: ClaimedFile, header: bytes, target: Path) -> None:
+    async def write_rejects_file(
+        self, file: ClaimedFile, header: bytes, directory: Path
+    ) -> Path:  # fmt: skip
         """Write the refused records, as they stood in the file, under the file's own header.
 
         The same rejections give the same bytes; written again after a crash, nothing changes.
         """
-        await aiofiles.os.makedirs(target.parent, exist_ok=True)
-        temporary = target.with_name(f".ingestd-{file.file_id}.tmp")
+        await aiofiles.os.makedirs(directory, exist_ok=True)
+        temporary = directory / f".ingestd-{file.file_id}.tmp"
         async with aiofiles.open(temporary, "wb") as stream:
-            await stream.write(header)
+            await stream.write(header if header.endswith(b"\n") or not header else header + b"\n")
             async for raw in self._raw_rows(file):
                 await stream.write(raw + b"\n")
-        await aiofiles.os.replace(temporary, target)
+            await stream.flush()
+            await anyio.to_thread.run_sync(os.fsync, stream.fileno())
+        return await anyio.to_thread.run_sync(_place, temporary, file)
 
     async def _raw_rows(self, file: ClaimedFile) -> AsyncIterator[bytes]:
         """Row by row in the file's order; reading goes on where it was when MongoDB comes back."""
@@ -97,11 +104,20 @@ class Rejects:
         )
 
 
-def write_error_report(moved: Path, report: dict[str, Any]) -> None:
-    """Write ``<name>.error.json`` beside a file that was set aside."""
+def _place(temporary: Path, file: ClaimedFile) -> Path:
+    """Under the file's name; where another file's rejects have it, with the file id added."""
+    path = temporary.with_name(f"{file.path.name}.rejects.csv")
+    if path.exists() and not filecmp.cmp(path, temporary, shallow=False):
+        path = temporary.with_name(f"{file.path.name}.{file.file_id}.rejects.csv")
+    temporary.replace(path)
+    return path
+
+
+def write_error_report(place: Path, report: dict[str, Any]) -> None:
+    """Write ``<name>.error.json`` beside the place of a file that is set aside."""
     text = json.dumps(report, indent=2, default=str, ensure_ascii=False)
-    place = moved.with_name(f"{moved.name}.error.json")
-    write_atomically(place, [text.encode(errors="backslashreplace"), b"\n"], replace=True)
+    path = place.with_name(f"{place.name}.error.json")
+    write_atomically(path, [text.encode(errors="backslashreplace"), b"\n"], replace=True)
 
 
 def _common(file: ClaimedFile, row: int) -> Document:

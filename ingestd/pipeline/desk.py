@@ -1,0 +1,58 @@
+"""What the stages that know whole files work with, and how they say that one has ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingestd.config.settings import Settings
+from ingestd.config.source import SourceSpec
+from ingestd.events import Events
+from ingestd.formats.limits import Limits
+from ingestd.ledger import Ledger
+from ingestd.load import Loader
+from ingestd.mongo import Document
+from ingestd.pipeline.putaway import PutAway
+from ingestd.records import ClaimedFile, Counts, FileResult, FileState
+from ingestd.rejects import Rejects
+from ingestd.workers import Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a file ended; ``error`` says why, as the ledger tells it."""
+
+    state: FileState
+    counts: Counts = field(default_factory=Counts)
+    error: Document | None = None
+    moved_to: Path | None = None
+    queryable_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The stores, the workers and the rules, shared by all files."""
+
+    sources: Mapping[str, SourceSpec]
+    settings: Settings
+    ledger: Ledger
+    loader: Loader
+    rejects: Rejects
+    workers: Workers
+    put_away: PutAway
+    events: Events
+
+    @property
+    def limits(self) -> Limits:
+        """How files are cut."""
+        return Limits(self.settings.refine.chunk_bytes, self.settings.refine.max_record_bytes)
+
+    def finished(self, file: ClaimedFile, outcome: Outcome) -> FileResult:
+        """Tell that a file ended; nothing more happens to it in this attempt."""
+        error = outcome.error or {"message": "", "hint": ""}
+        result = FileResult(
+            file.file_id, file.source_name, file.name, outcome.state, outcome.counts,
+            message=error["message"], hint=error["hint"], moved_to=outcome.moved_to,
+            queryable_s=outcome.queryable_s,
+        )  # fmt: skip
+        self.events.file_finished(result)
+        return result

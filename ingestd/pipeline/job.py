@@ -1,0 +1,107 @@
+"""One file on its way: which of its chunks are done, and how far everything is durable."""
+
+import time
+from dataclasses import dataclass
+
+import anyio
+
+from ingestd.config.source import SourceSpec
+from ingestd.ledger import Claim, Ledger
+from ingestd.records import Chunk, Counts, FileLayout, Rejection
+from ingestd.refine import Plan, Repeats
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTask:
+    """A chunk on its way, and the file it belongs to."""
+
+    job: "FileJob"
+    chunk: Chunk
+    repeats: Repeats | None = None
+
+
+class FileJob:
+    """A claimed file while it is loaded. Owned by the intake; stages report to it."""
+
+    def __init__(self, source: SourceSpec, claim: Claim, layout: FileLayout, plan: Plan) -> None:
+        self.source = source
+        self.claim = claim
+        self.file = claim.file
+        self.layout = layout
+        self.plan = plan
+        self.position = layout.chunks[0].start
+        """Every row before it is durable and counted."""
+        self.counts = Counts()
+        self.remaining_chunks = layout.chunks
+        self.refused_in_trial: list[Rejection] = []
+        self.failure: Exception | None = None
+        self._waiting: dict[int, tuple[Chunk, Counts]] = {}
+        self._open_chunks = 0
+        self._settled = anyio.Event()
+        self._lock = anyio.Lock()
+        self._checkpointed_at = time.monotonic()
+        self._go_on_from(claim)
+
+    def _go_on_from(self, claim: Claim) -> None:
+        """Skip what is durable, where the cuts are those of the earlier attempt.
+
+        Cut otherwise (``refine.chunk_bytes`` changed), the file is simply loaded again: its rows
+        are there already, and writing them again changes nothing.
+        """
+        rows = [chunk.start.row for chunk in self.layout.chunks] + [self.layout.row_count]
+        if claim.start.row in rows:
+            done = rows.index(claim.start.row)
+            self.remaining_chunks = self.layout.chunks[done:]
+            self.counts = claim.counts
+            if done:
+                self.position = self.layout.chunks[done - 1].end
+
+    @property
+    def is_complete(self) -> bool:
+        """Every row of the file is durable."""
+        return self.position.row == self.layout.row_count
+
+    @property
+    def has_failed(self) -> bool:
+        """The file cannot go on: its other chunks need no work any more."""
+        return self.failure is not None
+
+    def open_chunk(self) -> None:
+        """A chunk is handed to the stages."""
+        self._open_chunks += 1
+        self._settled = anyio.Event()
+
+    def close_chunk(self) -> None:
+        """A chunk left the stages, one way or another."""
+        self._open_chunks -= 1
+        if not self._open_chunks:
+            self._settled.set()
+
+    def fail(self, error: Exception) -> None:
+        """Give the file up; the first reason stays."""
+        self.failure = self.failure or error
+
+    async def settled(self) -> None:
+        """Wait until no chunk is in the stages; raises what made the file fail."""
+        if self._open_chunks:
+            await self._settled.wait()
+        if self.failure is not None:
+            raise self.failure
+
+    async def chunk_durable(
+        self, chunk: Chunk, counts: Counts, ledger: Ledger, interval_s: float
+    ) -> None:
+        """A chunk's rows and rejections are durable; move the checkpoint when it is time."""
+        self._waiting[chunk.start.row] = (chunk, counts)
+        while (done := self._waiting.pop(self.position.row, None)) is not None:
+            self.position = done[0].end
+            self.counts += done[1]
+        if time.monotonic() - self._checkpointed_at >= interval_s:
+            await self.checkpoint(ledger)
+
+    async def checkpoint(self, ledger: Ledger) -> None:
+        """Record how far everything is durable. One at a time: a late one must not step back."""
+        async with self._lock:
+            if not self.has_failed:
+                self._checkpointed_at = time.monotonic()
+                await ledger.checkpoint(self.file, self.position, self.counts)

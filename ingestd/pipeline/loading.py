@@ -1,0 +1,162 @@
+"""A claimed file to its end: survey, chunks, commit, and what follows when it cannot load."""
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+
+from anyio.streams.memory import MemoryObjectSendStream
+
+from ingestd.config.source import SourceSpec
+from ingestd.documents import Run
+from ingestd.errors import FileUnavailable
+from ingestd.ledger import Claim, Ending, now
+from ingestd.pipeline.desk import Desk, Outcome
+from ingestd.pipeline.job import ChunkTask, FileJob
+from ingestd.pipeline.policy import describe, reaction_to
+from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
+from ingestd.records import Chunk, ClaimedFile, FileLayout, FileResult, FileState, Rejection
+from ingestd.refine import Plan, Repeats
+from ingestd.validate import unique_columns
+
+Ended = tuple[FileResult | None, float | None]
+"""A file's result, if it has one, and after how many seconds it is to be offered again."""
+
+
+@dataclass(slots=True)
+class Loading:
+    """Loads claimed files; several at a time."""
+
+    desk: Desk
+    jobs: dict[str, FileJob] = field(default_factory=dict)
+    """The files that are loading now, by file id."""
+    is_stopping: bool = False
+    """No more chunks are handed out: files that are not complete go on after the restart."""
+
+    async def load(
+        self, source: SourceSpec, claim: Claim, layout: FileLayout,
+        outbox: MemoryObjectSendStream[ChunkTask],
+    ) -> Ended:  # fmt: skip
+        """Bring all rows of a file into MongoDB and the file out of the inbox."""
+        file = claim.file
+        job = FileJob(source, claim, layout, self._plan(source, file, layout))
+        self.jobs[file.file_id] = job
+        self.desk.events.file_claimed(file, claim.start.row)
+        try:
+            return await self._run(job, outbox)
+        except Exception as error:  # noqa: BLE001 - the policy decides what it leads to
+            return await self._end(source, claim, error, job.refused_in_trial)
+        finally:
+            del self.jobs[file.file_id]
+            self.desk.events.file_released(file)
+
+    async def refuse(self, source: SourceSpec, claim: Claim, error: Exception) -> Ended:
+        """Set a file aside that cannot even be cut into chunks."""
+        return await self._end(source, claim, error)
+
+    def _plan(self, source: SourceSpec, file: ClaimedFile, layout: FileLayout) -> Plan:
+        run = Run(
+            file_id=file.file_id, source_name=source.name,
+            processed_at_ms=round(file.processed_at.timestamp() * 1000),
+            key=source.load.key if source.load.mode == "upsert" else (),
+        )  # fmt: skip
+        return Plan(pickle.dumps(source), layout.columns, run, self.desk.limits)
+
+    async def _run(self, job: FileJob, outbox: MemoryObjectSendStream[ChunkTask]) -> Ended:
+        if job.claim.is_stale:
+            await self.desk.loader.remove_rows(job.file, job.source)
+        repeats = await self._survey(job)
+        await self.desk.ledger.loading(job.file.file_id)
+        for chunk, repeated in zip(job.remaining_chunks, repeats, strict=True):
+            if job.has_failed or self.is_stopping:
+                break
+            job.open_chunk()
+            await outbox.send(ChunkTask(job, chunk, repeated))
+        await job.settled()
+        await job.checkpoint(self.desk.ledger)
+        if not job.is_complete:
+            return None, None
+        return await self._commit(job)
+
+    async def _survey(self, job: FileJob) -> list[Repeats | None]:
+        """What has to be known of the whole file first, if its source asks for such things."""
+        chunks, workers = job.layout.chunks, self.desk.workers
+        repeats: list[Repeats | None] = [None] * len(chunks)
+        if unique_columns(job.source):
+            repeats = [*await find_repeats(job.plan, chunks, workers)]
+        if job.source.errors.has_budget and not job.claim.start.row:
+            await self._spend_budget(job, list(zip(chunks, repeats, strict=True)))
+        return repeats[len(chunks) - len(job.remaining_chunks) :]
+
+    async def _spend_budget(
+        self, job: FileJob, tasks: Sequence[tuple[Chunk, Repeats | None]]
+    ) -> None:  # fmt: skip
+        trial = replace(job.plan, is_trial=True)
+        counts, job.refused_in_trial = await try_whole_file(trial, tasks, self.desk.workers)
+        require_within_budget(counts, job.source)
+        job.refused_in_trial = []
+
+    async def _commit(self, job: FileJob) -> Ended:
+        """All rows are durable: show them to readers, then put the file away."""
+        file, desk = job.file, self.desk
+        if not job.counts.is_balanced or job.counts.record_count != job.layout.row_count:
+            raise AssertionError(f"rows do not add up: {job.counts} of {job.layout.row_count}")
+        replaced: list[str] = []
+        if job.source.load.on_changed_file == "replace":
+            replaced = await desk.ledger.earlier_versions(file)
+        target = await desk.put_away.archive_target(file)
+        await desk.ledger.loaded(file, job.counts, target, replaced)
+        queryable_s = (now() - file.found_at) / timedelta(seconds=1)
+        for identity in replaced:
+            await desk.loader.remove_documents(job.source.name, identity)
+            await desk.ledger.rows_removed(identity)
+        if file.attempts > 1:
+            await desk.rejects.clear_file(file)
+        return await self._archive(job, queryable_s, target)
+
+    async def _archive(self, job: FileJob, queryable_s: float, target: Path | None) -> Ended:
+        """The rows are safe: trouble from here on is told, and tried again, but fails nothing."""
+        file, away = job.file, self.desk.put_away
+        outcome = Outcome(FileState.ARCHIVED, job.counts, queryable_s=queryable_s)
+        try:
+            await away.write_rejects(file, job.counts, job.layout.header)
+            outcome = replace(outcome, moved_to=await away.move(file, file.file_id, target))
+        except (FileUnavailable, OSError) as error:
+            told = describe(error)
+            self.desk.events.archive_failed(file, told["message"], told["hint"])
+            outcome = replace(outcome, state=FileState.LOADED)
+            return self.desk.finished(file, outcome), job.source.errors.retry_delay
+        return self.desk.finished(file, outcome), None
+
+    async def _end(
+        self, source: SourceSpec, claim: Claim, error: Exception,
+        refused: Sequence[Rejection] = (),
+    ) -> Ended:  # fmt: skip
+        """Set a file aside, or leave it for another try, as the policy says."""
+        file, desk = claim.file, self.desk
+        reaction, told = reaction_to(error), describe(error)
+        if reaction.error_type == "internal_error":
+            desk.events.defect(file, error)
+        await desk.loader.remove_rows(file, source)
+        await desk.rejects.record_rows(file, refused)
+        await desk.rejects.record_file(file, told)
+        ending = Ending(reaction.state, told, claim.failures + 1)
+        if reaction.is_retried and ending.failures <= source.errors.retries:
+            return await self._end_for_now(source, file, ending)
+        return await self._end_for_good(file, ending), None
+
+    async def _end_for_now(self, source: SourceSpec, file: ClaimedFile, ending: Ending) -> Ended:
+        delay_s = source.errors.retry_delay
+        retry_at = now() + timedelta(seconds=delay_s)
+        await self.desk.ledger.ended(file.file_id, replace(ending, retry_at=retry_at))
+        told = ending.error
+        self.desk.events.file_blocked(source.name, file.path, told["message"], told["hint"])
+        return None, delay_s
+
+    async def _end_for_good(self, file: ClaimedFile, ending: Ending) -> FileResult:
+        desk = self.desk
+        target = await desk.put_away.failed_target(file)
+        await desk.ledger.ended(file.file_id, replace(ending, target=target))
+        moved = await desk.put_away.set_aside(file, target, ending.error)
+        return desk.finished(file, Outcome(ending.state, error=ending.error, moved_to=moved))

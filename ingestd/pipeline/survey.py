@@ -1,0 +1,110 @@
+"""What must be known of a whole file before any of it is loaded: repeats, and the error budget."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import numpy as np
+import numpy.typing as npt
+
+from ingestd.config.source import SourceSpec
+from ingestd.errors import FileHeld
+from ingestd.records import Chunk, Counts, Rejection
+from ingestd.refine import Plan, Repeats, digest_values, refine
+from ingestd.workers import Workers
+
+_AHEAD = 4
+"""Chunks that are in workers at once; more would only wait for them."""
+
+_KEPT_REJECTIONS = 1000
+"""Of a held file: enough to see what is wrong with it."""
+
+
+async def find_repeats(plan: Plan, chunks: Sequence[Chunk], workers: Workers) -> list[Repeats]:
+    """Per chunk and unique column, the records (from 0) whose value stands in an earlier row.
+
+    Memory: 16 bytes per row and unique column. Null never repeats.
+    """
+    parts: dict[str, list[npt.NDArray[np.uint64]]] = {}
+    async for digests in _in_order(workers, lambda chunk: (digest_values, plan, chunk), chunks):
+        for column, digest in digests.items():
+            parts.setdefault(column, []).append(np.frombuffer(digest, np.uint64).reshape(-1, 2))
+    repeated = {
+        column: await anyio.to_thread.run_sync(_repeated_rows, np.concatenate(digests))
+        for column, digests in parts.items()
+    }
+    return [_repeats_of(chunk, chunks[0].start.row, repeated) for chunk in chunks]
+
+
+def _repeated_rows(digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Row numbers (from 0), ascending, of all but the first of equal digests."""
+    order = np.lexsort((np.arange(len(digests)), digests[:, 1], digests[:, 0]))
+    ordered = digests[order]
+    is_equal = (ordered[1:] == ordered[:-1]).all(axis=1) & ordered[1:].any(axis=1)
+    rows: npt.NDArray[np.int64] = np.sort(order[1:][is_equal])
+    return rows
+
+
+def _repeats_of(
+    chunk: Chunk, first_row: int, repeated: dict[str, npt.NDArray[np.int64]]
+) -> Repeats:
+    start, end = chunk.start.row - first_row, chunk.end.row - first_row
+    return {
+        column: frozenset(
+            (rows[rows.searchsorted(start) : rows.searchsorted(end)] - start).tolist()
+        )
+        for column, rows in repeated.items()
+    }
+
+
+async def try_whole_file(
+    plan: Plan, tasks: Sequence[tuple[Chunk, Repeats | None]], workers: Workers
+) -> tuple[Counts, list[Rejection]]:
+    """Refine all chunks without keeping documents; counts, and the first of the rejections."""
+    counts, rejections = Counts(), list[Rejection]()
+    repeats = {chunk.start.row: repeated for chunk, repeated in tasks}
+    calls = _in_order(
+        workers, lambda chunk: (refine, plan, chunk, repeats[chunk.start.row]),
+        [chunk for chunk, _ in tasks],
+    )  # fmt: skip
+    async for refined in calls:
+        counts += Counts(
+            refined.chunk.row_count, refined.document_count, len(refined.rejections),
+            refined.filtered_count,
+        )  # fmt: skip
+        rejections += refined.rejections[: _KEPT_REJECTIONS - len(rejections)]
+    return counts, rejections
+
+
+def require_within_budget(counts: Counts, source: SourceSpec) -> None:
+    """Raises FileHeld when more rows are refused than ``max_rate`` or ``max_rows`` allow."""
+    refused, total = counts.error_count, counts.record_count
+    limits = source.errors
+    hint = "see `errors` for the reasons; mend the file or the rules and drop it again"
+    found = f"{refused} of {total} rows are refused"
+    if limits.max_rows is not None and refused > limits.max_rows:
+        raise FileHeld("too_many_errors", f"{found}; allowed: {limits.max_rows} rows", hint)
+    if limits.max_rate is not None and refused > limits.max_rate * total:
+        raise FileHeld("too_many_errors", f"{found}; allowed: {limits.max_rate:.2%}", hint)
+
+
+async def _in_order(
+    workers: Workers,
+    call_for: Callable[[Chunk], tuple[Any, ...]],
+    chunks: Sequence[Chunk],
+) -> AsyncIterator[Any]:
+    """Run the calls for all chunks, a few at once, and yield their results in order."""
+    for first in range(0, len(chunks), _AHEAD):
+        batch = chunks[first : first + _AHEAD]
+        results: list[Any] = [None] * len(batch)
+
+        async def run(index: int, chunk: Chunk, results: list[Any]) -> None:
+            function, *arguments = call_for(chunk)
+            results[index] = await workers.run(function, *arguments)
+
+        async with anyio.create_task_group() as group:
+            for index, chunk in enumerate(batch):
+                group.start_soon(run, index, chunk, results)
+        for result in results:
+            yield result
