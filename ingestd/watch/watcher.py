@@ -1,0 +1,161 @@
+"""The watcher: directories in, settled files out.
+
+Three tasks. One scans (the truth), one listens to the kernel (a wake-up, no more), one offers
+what has settled; so scans go on while the pipeline takes its time. What is in a file, and what
+becomes of it, is left to the pipeline.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from math import inf
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectSendStream
+
+from ingestd.config.settings import WatchSettings
+from ingestd.config.source import SourceSpec
+from ingestd.errors import ConfigError, FileUnavailable, Problem
+from ingestd.events import Events
+from ingestd.files import displayable
+from ingestd.records import FoundFile
+from ingestd.watch.arrivals import Arrivals
+from ingestd.watch.findings import Outlook
+from ingestd.watch.listener import Listener
+from ingestd.watch.patterns import compile_names, compile_pattern
+from ingestd.watch.problems import PathProblem
+from ingestd.watch.scanner import Scanner
+from ingestd.watch.settle import look_closely
+from ingestd.watch.sightings import Candidate, Feed
+
+_MOST_FILES = 50_000
+"""Files of one source that are kept in mind, about 1 kB each."""
+
+
+class Watcher:
+    """Finds the files of all sources and offers each, once it is complete, once."""
+
+    def __init__(
+        self, sources: Sequence[SourceSpec], inbox: Path, settings: WatchSettings, events: Events
+    ) -> None:
+        self._feeds = {
+            source.name: Feed(
+                source.name, compile_pattern(source.file_pattern, inbox), source.done_marker
+            )
+            for source in sources
+        }
+        feeds = tuple(self._feeds.values())
+        self._arrivals = Arrivals(feeds, settings)
+        self._scanner = Scanner(
+            Outlook(
+                feeds,
+                compile_names(settings.ignore),
+                self._arrivals.known,
+                self._arrivals.counts,
+                _MOST_FILES,
+            ),
+            self._arrivals,
+            settings,
+            events,
+        )
+        is_recursive = any(feed.pattern.has_subdirectories for feed in feeds)
+        self._listener = Listener(self._scanner, events, is_recursive=is_recursive)
+
+    def prepare(self) -> None:
+        """Make the base directories that lie in the inbox. Raises ConfigError.
+
+        Others, given as absolute paths, are somebody else's: a missing one may be a mount.
+        """
+        problems = [
+            problem
+            for feed in self._feeds.values()
+            if feed.pattern.is_in_inbox and (problem := _make_base(feed)) is not None
+        ]
+        if problems:
+            raise ConfigError(tuple(problems))
+
+    async def run(self, outbox: MemoryObjectSendStream[FoundFile]) -> None:
+        """Offer files until cancelled, or until nobody receives them any more."""
+        async with outbox, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._scanner.run, name="watch: scan")
+            tasks.start_soon(self._listener.run, name="watch: listen")
+            await self._offer(outbox)
+            tasks.cancel_scope.cancel()
+
+    def finished(self, found: FoundFile, retry_after_s: float | None) -> None:
+        """The pipeline is done with a file. It is offered again after that time; with None only
+        when it changes, or goes away and comes back."""
+        retry_at = inf if retry_after_s is None else time.monotonic() + retry_after_s
+        self._arrivals.finish(found, retry_at)
+        self._scanner.has_news.ring()
+
+    def recheck(self) -> None:
+        """Scan now."""
+        self._scanner.want_scan()
+
+    def marker_path(self, found: FoundFile) -> Path | None:
+        """The done-marker of the file, for the pipeline to remove after the file is archived."""
+        return self._marker_of(found.source_name, found.path)
+
+    # health
+
+    @property
+    def last_scan_age_s(self) -> float:
+        """Seconds since the inboxes were last looked through; inf before the first time."""
+        scanned_at = self._scanner.scanned_at
+        return inf if scanned_at is None else time.monotonic() - scanned_at
+
+    def problems(self) -> dict[str, list[PathProblem]]:
+        """What the last scan left alone or could not read, by source."""
+        return {name: list(noted) for name, noted in self._scanner.problems.items()}
+
+    def waiting(self) -> dict[str, int]:
+        """Files seen and not yet taken, by source."""
+        return {name: self._arrivals.waiting[name] for name in self._feeds}
+
+    # offering
+
+    async def _offer(self, outbox: MemoryObjectSendStream[FoundFile]) -> None:
+        """Send what has settled, source by source, until the other end is closed."""
+        thread = anyio.CapacityLimiter(1)
+        while True:
+            file = self._arrivals.take(time.monotonic())
+            if file is None:
+                await self._scanner.has_news.wait(until=self._arrivals.next_due_at())
+            elif (found := await self._examine(file, thread)) is not None:
+                try:
+                    await outbox.send(found)
+                except anyio.BrokenResourceError:
+                    return
+
+    async def _examine(self, file: Candidate, thread: anyio.CapacityLimiter) -> FoundFile | None:
+        """A fresh look: the file may have waited for long since it settled."""
+        path = Path(file.path)
+        marker = self._marker_of(file.source_name, path)
+        try:
+            seen = await anyio.to_thread.run_sync(
+                look_closely, path, marker, limiter=thread, abandon_on_cancel=True
+            )
+        except FileUnavailable:  # a scan will tell what became of it
+            self._arrivals.postpone(file, time.monotonic())
+            return None
+        if not self._arrivals.judge(file, seen, time.monotonic()):
+            return None
+        return FoundFile(file.source_name, path, seen.stat, datetime.now(UTC))
+
+    def _marker_of(self, source_name: str, path: Path) -> Path | None:
+        suffix = self._feeds[source_name].done_marker
+        return None if suffix is None else path.with_name(path.name + suffix)
+
+
+def _make_base(feed: Feed) -> Problem | None:
+    base = feed.pattern.base
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"cannot make the inbox {displayable(base)}: {error.strerror}"
+        hint = "make it yourself, or let the user that runs ingestd write there"
+        return Problem(f"source {feed.source_name}", "file_pattern", message, hint)
+    return None
