@@ -47,13 +47,13 @@ async def visible_runs(mongo: Mongo, source_name: str, **options: Any) -> Visibl
     1. The ledger records the runs of a source in their order (``Ledger`` takes turns), so when H
        was in the ledger, ``p`` was, too: no file can be claimed later with a run up to H. A file
        tried again gets a new run, above H. Duplicates have no run, so they do not make H.
-    2. When the second query ran, the file of ``p`` was therefore known and not claimed, loading
-       or undone with rows. It was committed, and complete: rows are durable before the ledger
-       says so. Or it was failed, held, or undone without rows: then its rows had been removed
-       before the ledger said so, and there is no row to find.
+    2. When the second query ran, the file of ``p`` was therefore known, and not claimed, loading
+       or undone with rows. If it was committed, it was complete: rows are durable before the
+       ledger says so. If it failed, was held or undone, it never commits as ``p`` again; its rows
+       are gone, or (an upsert cannot be taken back) ``committed_files`` tells them.
 
-    So the list is as long as the files at work, not as the history of failures.
-    Undone later: the rows vanish while they are read; ``committed_files`` tells.
+    So the list is as long as the files at work, not as the history of failures. Rows of a file
+    undone later vanish while they are read; ``committed_files``, asked afterwards, tells that too.
     """
     newest = await mongo.find_one(
         FILES,

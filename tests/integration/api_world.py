@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
+import bson
+import yarl
 from bson import ObjectId
+from pymongo import MongoClient
 
 from ingestd.api.app import create_app
 from ingestd.api.context import ApiContext
@@ -35,10 +38,10 @@ class World:
 
     mongo: Mongo
     context: ApiContext
+    uri: str
     url: str
     http: aiohttp.ClientSession
     runs: int = 0
-    log: list[str] = field(default_factory=list)
 
     async def add_file(
         self,
@@ -71,15 +74,21 @@ class World:
             }
             for number, row in enumerate(rows, 1)
         ]  # fmt: skip
-        await self.mongo.insert_missing(source_name, documents)
+        step = min(1000, 2**23 // len(bson.encode(documents[0]))) if documents else 1
+        for first in range(0, len(documents), step):
+            await self.mongo.insert_missing(source_name, documents[first : first + step])
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any, Any]:
         """Status, JSON body and headers; the path goes out exactly as written."""
-        import yarl
-
         target = path if path.startswith("http") else self.url + path
         async with self.http.get(yarl.URL(target, encoded=True), **options) as response:
             return response.status, await response.json(content_type=None), response.headers
+
+    def documents_returned(self) -> int:
+        """How many documents the server has given to readers so far."""
+        with MongoClient[dict[str, Any]](self.uri) as client:
+            status = client.admin.command("serverStatus")
+            return int(status["metrics"]["document"]["returned"])
 
     async def rows(self, path: str) -> list[dict[str, Any]]:
         """The rows of one page."""
@@ -117,7 +126,7 @@ async def running(
             await mongo.ensure_index(spec.name, [("processed_at", 1), ("_id", 1)])
         url = await server.start(create_app(context), context.settings)
         async with aiohttp.ClientSession() as http:
-            yield World(mongo, context, url, http)
+            yield World(mongo, context, uri, url, http)
     finally:
         await server.stop()
         mongo.close()
