@@ -8,6 +8,7 @@ than BSON's milliseconds are cut off (BSON spec, "UTC datetime").
 
 import re
 import warnings
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import partial
 
@@ -121,23 +122,19 @@ def format_mistake(spec: ColumnSpec) -> str:
     parse = {"date": parse_date, "time": parse_time, "datetime": parse_datetime}.get(spec.type)
     if parse is None:
         return f"format has no meaning for {spec.type}"
-    return "" if _reads_back(spec, parse(pl.lit(_sample(spec)), spec)) else _UNREADABLE
+    return "" if _reads_back(spec, parse) else "this format cannot read back what it writes"
 
 
-_UNREADABLE = "this format cannot read back what it writes"
-
-
-def _sample(spec: ColumnSpec) -> str:
-    moment = pl.select(pl.lit(datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC), DATETIME))
-    column = moment.to_series()
-    typed = {"date": column.dt.date(), "time": column.dt.time()}.get(spec.type, column)
-    return str(typed.dt.strftime(chrono_format(spec.format or "")).item())
-
-
-def _reads_back(spec: ColumnSpec, parsed: pl.Expr) -> bool:
+def _reads_back(spec: ColumnSpec, parse: Callable[[pl.Expr, ColumnSpec], pl.Expr]) -> bool:
+    moment = pl.Series([datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)], dtype=DATETIME)
+    value = {"date": moment.dt.date(), "time": moment.dt.time()}.get(spec.type, moment)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pl.select(parsed).item() is not None
+        try:
+            text = value.dt.strftime(chrono_format(spec.format or "")).item()
+            return pl.select(parse(pl.lit(text), spec)).item() is not None
+        except pl.exceptions.PolarsError:
+            return False
 
 
 def _in_utc(naive: pl.Expr, timezone: str) -> pl.Expr:

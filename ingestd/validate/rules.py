@@ -82,9 +82,9 @@ def pattern(limit: Limit, _: ColumnContext, place: Place) -> str:
     try:
         pl.select(pl.lit("").str.contains(limit))
     except pl.exceptions.ComputeError as error:
-        reason = str(error).partition("error: ")[2].splitlines()
+        reason = str(error).partition("\n\nThis error")[0].rpartition("error: ")[2]
         raise place.error(
-            f"{limit!r} is not a regular expression: {reason[0] if reason else error}",
+            f"{limit!r} is not a regular expression: {reason.strip()}",
             "the dialect is Rust's: no look-around, no back-references",
         ) from error
     return str(limit)
