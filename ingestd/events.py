@@ -7,6 +7,7 @@ file, batch or chunk; none is per row.
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -23,17 +24,29 @@ _FINISHED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class BlockedFile:
+    """A file that waits for a retry, and why."""
+
+    path: Path
+    reason: str
+    hint: str
+
+
 class Events:
     """Tells the log and the metrics of one daemon what happened."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.metrics = metrics
         self._log = structlog.get_logger("ingestd")
+        self._blocked: dict[tuple[str, Path], BlockedFile] = {}
+        self._progressed_at = time.monotonic()
 
     # files
 
     def file_claimed(self, file: ClaimedFile, resumed_row: int) -> None:
         self.metrics.files_in_flight.labels(file.source_name).inc()
+        self.progressed()
         self._log.debug(
             "file claimed", source=file.source_name, file=file.name, file_id=file.file_id,
             attempt=file.attempts, resumed_row=resumed_row,
@@ -65,9 +78,24 @@ class Events:
         getattr(self._log, _FINISHED.get(result.state, "info"))("file finished", **fields)
 
     def file_blocked(self, source_name: str, path: Path, reason: str, hint: str) -> None:
+        self._blocked[source_name, path] = BlockedFile(path, reason, hint)
+        self._count_blocked(source_name)
         self._log.warning(
             "file waits for a retry", source=source_name, file=path.name, reason=reason, hint=hint
         )
+
+    def file_unblocked(self, source_name: str, path: Path) -> None:
+        """The file ended, if it ever was blocked."""
+        if self._blocked.pop((source_name, path), None) is not None:
+            self._count_blocked(source_name)
+
+    def blocked_files(self, source_name: str) -> list[BlockedFile]:
+        """The files of a source that wait for a retry, and why."""
+        return [file for (name, _), file in self._blocked.items() if name == source_name]
+
+    def _count_blocked(self, source_name: str) -> None:
+        waiting = len(self.blocked_files(source_name))
+        self.metrics.files_blocked.labels(source_name).set(waiting)
 
     def archive_failed(self, file: ClaimedFile, reason: str, hint: str) -> None:
         self._log.error(
@@ -189,8 +217,21 @@ class Events:
     def stopped(self, is_clean: bool) -> None:
         self._log.info("ingestd stopped", clean=is_clean)
 
+    def drain_cut_short(self, files: Sequence[str]) -> None:
+        self._log.warning("stopped before these files ended; they go on at restart", files=files)
+
+    def reload_ignored(self) -> None:
+        self._log.warning("SIGHUP changes nothing", hint="restart to read the configuration again")
+
     def progressed(self) -> None:
+        """A chunk or a file moved on."""
+        self._progressed_at = time.monotonic()
         self.metrics.progress_seconds.set(time.time())
+
+    @property
+    def progress_age_s(self) -> float:
+        """Seconds since something last moved on."""
+        return time.monotonic() - self._progressed_at
 
     # HTTP
 

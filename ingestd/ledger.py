@@ -170,7 +170,7 @@ class Ledger:
                 return _put_away(found, known, state)
             return Claim(Verdict.DUPLICATE, _claimed(found, known), state=state)
         if is_same_place and (wait_s := _remaining_s(known.get("retry_at"))) > 0:
-            return Claim(Verdict.WAIT, _claimed(found, known), wait_s=wait_s)
+            return Claim(Verdict.WAIT, _claimed(found, known), wait_s=wait_s, error=known["error"])
         if is_same_place and known["archived_to"] and not known["is_put_away"]:
             return _put_away(found, known, state)
         return await self._restart(found, known, config_hash)

@@ -52,6 +52,11 @@ class ProcessSlots:
         self._idle: asyncio.Queue[_Slot] = asyncio.Queue()
 
     @property
+    def count(self) -> int:
+        """How many workers there are to be."""
+        return len(self._slots)
+
+    @property
     def pids(self) -> list[int]:
         """The process ids of the workers that are up."""
         return [slot.pid for slot in self._slots if slot.pid]

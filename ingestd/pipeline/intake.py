@@ -79,7 +79,7 @@ class Intake:
             return None, _BUSY_S
         claim = await self.desk.ledger.claim(found, identified.sha256, source.config_hash)
         if claim.verdict is Verdict.WAIT:
-            return None, claim.wait_s
+            return None, self._wait(found, claim)
         if claim.verdict is Verdict.DUPLICATE:
             return await self._set_duplicate_aside(found, claim, source), None
         if claim.verdict is Verdict.PUT_AWAY:
@@ -104,6 +104,17 @@ class Intake:
         return _Identified(layout.sha256, layout)
 
     # files that are not loaded
+
+    def _wait(self, found: FoundFile, claim: Claim) -> float:
+        """It failed before a restart, and its time to be tried again has not come."""
+        error = claim.error or {"message": "failed", "hint": ""}
+        self.desk.events.file_blocked(
+            source_name=found.source_name,
+            path=found.path,
+            reason=error["message"],
+            hint=error["hint"],
+        )
+        return claim.wait_s
 
     async def _set_duplicate_aside(
         self, found: FoundFile, claim: Claim, source: SourceSpec

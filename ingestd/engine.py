@@ -1,0 +1,110 @@
+"""What the daemon and the one-shot commands have in common: MongoDB, workers, pipeline."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from ingestd.config.settings import Settings
+from ingestd.config.source import SourceSpec
+from ingestd.events import Events
+from ingestd.ledger import Ledger
+from ingestd.load import Loader
+from ingestd.mongo import Mongo, ensure_replica_set
+from ingestd.mongod import EmbeddedMongod, find_running
+from ingestd.pipeline import Desk, Done, Pipeline, recover
+from ingestd.pipeline.putaway import PutAway
+from ingestd.rejects import Rejects
+from ingestd.workers import ProcessSlots, usable_cores
+
+
+@asynccontextmanager
+async def open_mongo(settings: Settings, events: Events) -> AsyncIterator[Mongo]:
+    """The configured MongoDB; else the private one, started if no daemon runs it already.
+
+    The connection is made at the first command.
+    """
+    async with AsyncExitStack() as stack:
+        uri = settings.mongo.uri.get_secret_value() if settings.mongo.uri else None
+        uri = uri or find_running(settings.paths.mongo)
+        if uri is None:
+            uri = await stack.enter_async_context(_private_mongod(settings, events))
+        mongo = Mongo(uri, settings.mongo, events)
+        stack.callback(mongo.close)
+        yield mongo
+
+
+@asynccontextmanager
+async def _private_mongod(settings: Settings, events: Events) -> AsyncIterator[str]:
+    mongod = EmbeddedMongod(
+        settings.paths.mongo, settings.mongo.embedded_cache, events, ensure_replica_set
+    )
+    uri = await mongod.start()
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(mongod.supervise, name="mongod")
+            yield uri
+            group.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await mongod.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Everything that turns found files into documents."""
+
+    settings: Settings
+    sources: Mapping[str, SourceSpec]
+    events: Events
+    mongo: Mongo
+    workers: ProcessSlots
+    desk: Desk
+
+    async def prepare(self) -> None:
+        """Reach MongoDB, waiting for it if need be; create indexes; finish what a crash left.
+
+        Raises:
+            StoreRefused: MongoDB does not let us.
+        """
+        server = await self.mongo.patiently("connecting", self.mongo.connect)
+        is_embedded = self.settings.mongo.uri is None
+        self.events.mongo_connected(self.settings.mongo.database, server.version, is_embedded)
+        await self.desk.ledger.prepare()
+        await self.desk.rejects.prepare()
+        for source in self.sources.values():
+            await self.desk.loader.prepare(source)
+        await recover(self.desk.ledger, self.desk.loader, self.events, list(self.sources))
+
+    def pipeline(self, done: Done) -> Pipeline:
+        """A pipeline over these stores and workers."""
+        return Pipeline(self.desk, done, self.workers.count)
+
+
+@asynccontextmanager
+async def open_engine(
+    settings: Settings, sources: Sequence[SourceSpec], events: Events, *, is_moving: bool
+) -> AsyncIterator[Engine]:
+    """Start workers and MongoDB. ``is_moving``: loaded files leave the directory they lie in."""
+    refine = settings.refine
+    slots = ProcessSlots(
+        refine.workers or usable_cores(),
+        events,
+        timeout_s=refine.chunk_timeout,
+        recycle_above=refine.recycle_above,
+    )
+    async with slots.started() as workers, open_mongo(settings, events) as mongo:
+        ledger, rejects = Ledger(mongo), Rejects(mongo)
+        by_name = {source.name: source for source in sources}
+        desk = Desk(
+            sources=by_name,
+            settings=settings,
+            ledger=ledger,
+            loader=Loader(mongo, settings.load),
+            rejects=rejects,
+            workers=workers,
+            put_away=PutAway(settings.paths, ledger, rejects, is_moving=is_moving),
+            events=events,
+        )
+        yield Engine(settings, by_name, events, mongo, workers, desk)

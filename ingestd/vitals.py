@@ -1,0 +1,111 @@
+"""Is the daemon well? The checks of ``/health``, and the proof of progress for the watchdog."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ingestd.api.health import Check
+from ingestd.engine import Engine
+from ingestd.pipeline import Pipeline
+from ingestd.watch import Watcher
+
+_STALE_SCANS = 10
+"""Rescan intervals without a scan after which watching counts as stuck (at least 30 s)."""
+
+
+@dataclass(slots=True)
+class Vitals:
+    """Looks at the parts of one daemon; everything is answered from memory."""
+
+    engine: Engine
+    watcher: Watcher
+    pipeline: Pipeline
+    is_ready: bool = False
+    """MongoDB was reached, and files are taken."""
+    is_stopping: bool = False
+    _started_at: float = field(default_factory=time.monotonic)
+
+    def checks(self) -> Sequence[Check]:
+        """One per dependency, one per source."""
+        return [
+            self._mongodb(),
+            self._workers(),
+            self._watching(),
+            self._progress(),
+            *self._sources(),
+        ]
+
+    def accepts_requests(self) -> bool:
+        """Ready: MongoDB answers and the daemon is not on its way out."""
+        return self.is_ready and not self.is_stopping and self.engine.mongo.is_away_since is None
+
+    def is_alive(self) -> bool:
+        """Work moves on, or there is none, or MongoDB is what it waits for."""
+        if self.engine.mongo.is_away_since is not None or not self.is_ready:
+            return True
+        return self._progress().is_ok and self._watching().is_ok
+
+    def activity(self, source_name: str) -> Mapping[str, object]:
+        """What a source has in hand at this moment."""
+        in_flight = [job for job in self.pipeline.jobs if job.source.name == source_name]
+        return {
+            "waiting": self.watcher.waiting().get(source_name, 0),
+            "in_flight": [
+                {
+                    "file": job.file.name,
+                    "file_id": job.file.file_id,
+                    "rows_done": job.position.row,
+                    "rows": job.layout.row_count,
+                }
+                for job in in_flight
+            ],
+        }
+
+    def _mongodb(self) -> Check:
+        mongo, is_private = self.engine.mongo, self.engine.settings.mongo.uri is None
+        details = {"private": is_private, "database": self.engine.settings.mongo.database}
+        if is_private:
+            details["note"] = "a private MongoDB, meant for trying out and tests; see mongo.uri"
+        if mongo.is_away_since is None:
+            reason = "" if self.is_ready else "not reached yet"
+            return Check("mongodb", self.is_ready, reason, details=details)
+        away_s = time.monotonic() - mongo.is_away_since
+        return Check(
+            "mongodb", False, f"away for {away_s:.0f} s; files wait, none is lost",
+            "is mongod running, and is mongo.uri right?", details,
+        )  # fmt: skip
+
+    def _workers(self) -> Check:
+        count = len(self.engine.workers.pids)
+        details = {"running": count, "configured": self.engine.workers.count}
+        is_ok = count > 0 or time.monotonic() - self._started_at < 30
+        return Check("workers", is_ok, "" if is_ok else "no worker runs", details=details)
+
+    def _watching(self) -> Check:
+        age_s = self.watcher.last_scan_age_s
+        limit_s = max(30.0, _STALE_SCANS * self.engine.settings.watch.rescan_interval)
+        is_starting = not self.is_ready or time.monotonic() - self._started_at < limit_s
+        is_ok = is_starting or self.is_stopping or age_s < limit_s
+        reason = "" if is_ok else f"the inboxes were not looked through for {age_s:.0f} s"
+        return Check("watching", is_ok, reason, "" if is_ok else "is a file system hanging?")
+
+    def _progress(self) -> Check:
+        settings = self.engine.settings
+        limit_s = 2 * settings.refine.chunk_timeout + settings.mongo.write_timeout
+        age_s = self.engine.events.progress_age_s if self.pipeline.jobs else 0.0
+        is_ok = age_s < limit_s or self.engine.mongo.is_away_since is not None
+        reason = "" if is_ok else f"no chunk was finished for {age_s:.0f} s"
+        return Check("progress", is_ok, reason, details={"files": len(self.pipeline.jobs)})
+
+    def _sources(self) -> Iterator[Check]:
+        problems = self.watcher.problems()
+        for name in self.engine.sources:
+            reasons = [p.message for p in problems.get(name, ())]
+            hints = [p.hint for p in problems.get(name, ()) if p.hint]
+            for blocked in self.engine.events.blocked_files(name):
+                reasons.append(f"{blocked.path.name!r} waits for a retry: {blocked.reason}")
+                hints.append(blocked.hint)
+            yield Check(
+                f"source:{name}", not reasons, "; ".join(reasons[:10]),
+                hints[0] if hints else "", self.activity(name),
+            )  # fmt: skip
