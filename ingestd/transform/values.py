@@ -4,6 +4,7 @@ cast, parse_json, split.
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ import polars as pl
 from ingestd.config.naming import shown
 from ingestd.config.source import ColumnSpec
 from ingestd.records import ROW
-from ingestd.transform.convert import converted, is_castable
+from ingestd.transform.convert import converted, is_castable, storable
 from ingestd.transform.step import (
     Binder,
     Step,
@@ -25,11 +26,19 @@ from ingestd.transform.step import (
     read_table,
     without,
 )
-from ingestd.validate import TYPES, Place, Problems, Schema
+from ingestd.validate import TYPES, Place, Problems
 from ingestd.validate.types import describe, read_literal
 
 _JSON = ColumnSpec(type="json")
 _ROUNDED = ("float32", "float64", "decimal")
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What a column becomes: null in ``value`` where it cannot, and its new type."""
+
+    value: pl.Expr
+    spec: ColumnSpec
 
 
 def text_step(change: Callable[[pl.Expr], pl.Expr]) -> Binder:
@@ -44,12 +53,12 @@ def text_step(change: Callable[[pl.Expr], pl.Expr]) -> Binder:
 
 def bind_round(arguments: Any, context: StepContext) -> Step:
     """``round = { amount = 2 }``; halves go to the even neighbour, as in pandas."""
-    problems, expressions = Problems(), []
+    problems, targets = Problems(), dict[str, _Target]()
     for name, digits in read_table(arguments, context, "number").items():
         with problems.gathered():
-            expressions.append(_rounded(name, digits, context))
+            targets[name] = _rounded(name, digits, context)
     problems.raise_any()
-    return expression_step(context.schema, expressions)
+    return _converting_step(targets, context)
 
 
 def bind_fill_null(arguments: Any, context: StepContext) -> Step:
@@ -75,10 +84,10 @@ def bind_replace(arguments: Any, context: StepContext) -> Step:
 
 def bind_cast(arguments: Any, context: StepContext) -> Step:
     """``cast = { zip = "string" }``; a value with no counterpart in the type refuses its row."""
-    problems, targets = Problems(), {}
+    problems, targets = Problems(), dict[str, _Target]()
     for name, value in read_table(arguments, context).items():
         with problems.gathered():
-            targets[name] = _target(value, context.schema[name], context.place.at(name))
+            targets[name] = _cast(name, value, context)
     problems.raise_any()
     return _converting_step(targets, context)
 
@@ -86,7 +95,9 @@ def bind_cast(arguments: Any, context: StepContext) -> Step:
 def bind_parse_json(arguments: Any, context: StepContext) -> Step:
     """``parse_json = ["payload"]``; a text that is not JSON refuses its row."""
     names = read_columns(arguments, context, "text")
-    return _converting_step(dict.fromkeys(names, _JSON), context)
+    read = {name: converted(pl.col(name), context.schema[name], _JSON) for name in names}
+    targets = {name: _Target(value, _JSON) for name, value in read.items()}
+    return _converting_step(targets, context)
 
 
 def bind_split(arguments: Any, context: StepContext) -> Step:
@@ -100,13 +111,17 @@ def bind_split(arguments: Any, context: StepContext) -> Step:
     return expression_step(context.schema | dict.fromkeys(arguments, _JSON), expressions)
 
 
-def _rounded(name: str, digits: Any, context: StepContext) -> pl.Expr:
+def _rounded(name: str, digits: Any, context: StepContext) -> _Target:
     place, spec = context.place.at(name), context.schema[name]
     if spec.type not in _ROUNDED:
         raise place.error(f"round has no meaning for {describe(spec)}")
     if not isinstance(digits, int) or isinstance(digits, bool) or not 0 <= digits <= 34:
         raise place.error(f"{shown(digits)} is not a number of digits", "allowed: 0 to 34")
-    return pl.col(name).round(digits)
+    value, dtype = pl.col(name).round(digits), TYPES[spec.type].dtype(spec)
+    if spec.type == "decimal":
+        # 9.99 becomes 10.0: one digit more
+        spec = spec.model_copy(update={"precision": min(spec.precision + 1, 34)})
+    return _Target(storable(value, dtype, spec), spec)
 
 
 def _replaced(name: str, changes: Any, context: StepContext) -> pl.Expr:
@@ -131,31 +146,29 @@ def _typed(values: list[Any], spec: ColumnSpec, place: Place) -> pl.Series:
     return pl.Series(read, dtype=type_.dtype(spec))
 
 
-def _target(value: Any, source: ColumnSpec, place: Place) -> ColumnSpec:
-    target = read_spec(value, place)
-    if not is_castable(source, target):
-        raise place.error(f"{describe(source)} cannot become {describe(target)}")
-    return target
+def _cast(name: str, value: Any, context: StepContext) -> _Target:
+    place, source = context.place.at(name), context.schema[name]
+    spec = read_spec(value, place)
+    if not is_castable(source, spec):
+        raise place.error(f"{describe(source)} cannot become {describe(spec)}")
+    return _Target(converted(pl.col(name), source, spec), spec)
 
 
-def _converting_step(targets: Schema, context: StepContext) -> Step:
-    expressions = [
-        converted(pl.col(name), context.schema[name], target).alias(name)
-        for name, target in targets.items()
-    ]
+def _converting_step(targets: dict[str, _Target], context: StepContext) -> Step:
+    expressions = [target.value.alias(name) for name, target in targets.items()]
+    nouns = {name: describe(target.spec) for name, target in targets.items()}
 
     def convert(frame: pl.DataFrame) -> Transformed:
         after = frame.with_columns(expressions)
         found = (
             lost
-            for name, target in targets.items()
-            for lost in lost_values(
-                frame[ROW], frame[name], after[name], (context.name, describe(target))
-            )
+            for name, noun in nouns.items()
+            for lost in lost_values(frame[ROW], frame[name], after[name], (context.name, noun))
         )
         return without(after, found)
 
-    return Step(context.schema | targets, convert)
+    specs = {name: target.spec for name, target in targets.items()}
+    return Step(context.schema | specs, convert)
 
 
 def _split_texts(texts: pl.Series, separator: str) -> pl.Series:
