@@ -43,15 +43,15 @@ def converted(value: pl.Expr, source: ColumnSpec, target: ColumnSpec) -> pl.Expr
 def storable(value: pl.Expr, dtype: pl.DataType, target: ColumnSpec) -> pl.Expr:
     """Values of a Polars type as the target's type; null where it cannot hold one.
 
-    Whole numbers are never made by cutting off a fraction; floats and decimals are rounded.
+    Nothing is cut off to make a whole number or a bool; floats and decimals are rounded.
     """
     type_ = TYPES[target.type]
     goal = type_.dtype(target)
     if isinstance(dtype, pl.Datetime) and isinstance(goal, pl.Datetime):
         value = in_utc(value, dtype)
     result = value.cast(goal, strict=False)
-    if goal.is_integer() and dtype.is_numeric():
-        result = pl.when(result == value).then(result)
+    if dtype.is_numeric() and (goal.is_integer() or goal == pl.Boolean):
+        result = pl.when(result.cast(dtype, strict=False) == value).then(result)
     return type_.storable(result)
 
 

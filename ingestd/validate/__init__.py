@@ -7,7 +7,7 @@ rule is one function in ``rules``, one line in ``RULES`` and one field of ``Rule
 import polars as pl
 
 from ingestd.config.naming import nearest
-from ingestd.config.source import ColumnSpec, SourceSpec
+from ingestd.config.source import ColumnSpec, RuleSpec, SourceSpec
 from ingestd.records import ROW
 from ingestd.validate import rules
 from ingestd.validate.expressions import compile_expression
@@ -163,21 +163,17 @@ def check_spec(spec: ColumnSpec, place: Place) -> None:
 def _bind_column(name: str, source: SourceSpec, place: Place) -> BoundColumn:
     spec = source.columns[name]
     check_spec(spec, place.at("schema", name))
-    context = ColumnContext(name, spec, TYPES[spec.type])
-    return BoundColumn(name, spec, read_text(name, source), _bind_rules(context, source, place))
+    context = ColumnContext(name, spec, TYPES[spec.type], place.at("validation_rules", name))
+    limits = source.validation_rules.get(name, RuleSpec())
+    return BoundColumn(name, spec, read_text(name, source), _bind_rules(context, limits))
 
 
-def _bind_rules(column: ColumnContext, source: SourceSpec, place: Place) -> tuple[BoundRule, ...]:
-    limits = source.validation_rules.get(column.name)
-    if limits is None:
-        return ()
+def _bind_rules(column: ColumnContext, limits: RuleSpec) -> tuple[BoundRule, ...]:
     problems, bound = Problems(), []
     for name, rule in RULES.items():
         limit = getattr(limits, name)
-        if limit is None or limit is False:
-            continue
-        with problems.gathered():
-            key = place.at("validation_rules", column.name, name)
-            bound.append(bind_rule(name, rule, limit, column, key))
+        if limit is not None and limit is not False:
+            with problems.gathered():
+                bound.append(bind_rule(name, rule, limit, column))
     problems.raise_any()
     return tuple(bound)

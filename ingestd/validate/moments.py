@@ -107,8 +107,8 @@ def parse_duration(text: pl.Expr, _: ColumnSpec) -> pl.Expr:
 
 
 def chrono_format(format_: str) -> str:
-    """Python's ``.%f`` as Polars spells it; the other directives are the same."""
-    return format_.replace(".%f", "%.f")
+    """Python's ``.%f`` and its tolerant ``%z`` (``Z``, ``+02:00``) as Polars spells them."""
+    return format_.replace(".%f", "%.f").replace("%z", "%#z")
 
 
 def format_mistake(spec: ColumnSpec) -> str:
@@ -131,7 +131,7 @@ def _reads_back(spec: ColumnSpec, parse: Callable[[pl.Expr, ColumnSpec], pl.Expr
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            text = value.dt.strftime(chrono_format(spec.format or "")).item()
+            text = value.dt.strftime((spec.format or "").replace(".%f", "%.f")).item()
             return pl.select(parse(pl.lit(text), spec)).item() is not None
         except pl.exceptions.PolarsError:
             return False

@@ -27,6 +27,8 @@ class ColumnContext:
     name: str
     spec: ColumnSpec
     type: ColumnType
+    place: Place
+    """Where its rules stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,9 @@ class BoundRule:
         return self.message.replace("{value}", value)
 
 
-def bind_rule(
-    name: str, rule: Rule, limit: Limit, column: ColumnContext, place: Place
-) -> BoundRule:
+def bind_rule(name: str, rule: Rule, limit: Limit, column: ColumnContext) -> BoundRule:
     """The rule for this column; raises ``ConfigError`` where it makes no sense there."""
+    place = column.place.at(name)
     if column.type.group not in rule.groups:
         raise place.error(f"{name} has no meaning for {describe(column.spec)}")
     bound = rule.read_limit(limit, column, place)

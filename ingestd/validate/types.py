@@ -148,9 +148,11 @@ def describe(spec: ColumnSpec) -> str:
         "bool": f" ({', '.join((*spec.true_values, *spec.false_values))})",
         "binary": f" in {spec.encoding}",
         "objectid": " (24 hexadecimal digits)",
+        # a time that its clocks skipped is the one mistake that cannot be seen
+        "datetime": "" if spec.timezone == "UTC" else f" in {spec.timezone}",
     }
-    like = f" like {spec.format}" if spec.format else details.get(spec.type, "")
-    return f"{article} {spec.type}{like}"
+    like = f" like {spec.format}" if spec.format else ""
+    return f"{article} {spec.type}{like}{details.get(spec.type, '')}"
 
 
 def kept(text: str | None) -> str | None:

@@ -203,6 +203,11 @@ def test_filter_keeps_what_is_true_and_refuses_nothing() -> None:
             0,
             Violation("amount", "cast", "2.5", "'2.5' is not an int64"),
         ),
+        (
+            {"cast": {"amount": {"type": "bool", "true_values": ["1"], "false_values": ["0"]}}},
+            0,
+            Violation("amount", "cast", "2.5", "'2.5' is not a bool (1, 0)"),
+        ),
         ({"cast": {"qty": "uint8"}}, 1, Violation("qty", "cast", "-3", "'-3' is not a uint8")),
         (
             {"set": {"r": "qty / amount"}},
