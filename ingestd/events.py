@@ -98,6 +98,7 @@ class Events:
         self.metrics.files_blocked.labels(source_name).set(waiting)
 
     def archive_failed(self, file: ClaimedFile, reason: str, hint: str) -> None:
+        self.metrics.archive_failures.labels(file.source_name).inc()
         self._log.error(
             "file loaded but not archived", source=file.source_name, file=file.name,
             file_id=file.file_id, reason=reason, hint=hint,
@@ -165,6 +166,7 @@ class Events:
         self._log.info("MongoDB connected", server=server, version=version, embedded=is_embedded)
 
     def mongod_started(self, path: str, port: int, seconds: float) -> None:
+        self.metrics.mongo_up.set(1)
         self._log.info(
             "private MongoDB started", mongod=path, port=port, ready_in_s=round(seconds, 2),
             note="meant for trying out and tests; set mongo.uri for your own",

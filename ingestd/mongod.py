@@ -52,7 +52,10 @@ _HINTS = (
     ("[Nn]o space left|ENOSPC", "make room on that disk"),
     ("[Pp]ermission denied|not permitted", "give the directory to the user who runs ingestd"),
     ("version|UPGRADE", "another version of MongoDB wrote the data: use that one, or move it away"),
-    ("WiredTiger", "the data is damaged: try mongod --repair, or move the directory away"),
+    (
+        "WT_|turtle|checksum|corrupt",
+        "the data is damaged: try mongod --repair, or move the directory away",
+    ),
 )
 
 
@@ -72,6 +75,11 @@ def find_running(directory: Path) -> str | None:
     """The URI of the private mongod that a running daemon keeps in ``directory``, if one does."""
     port = MongodHome(directory).owned_port()
     return _uri(port) if port else None
+
+
+def tether() -> list[str]:
+    """The beginning of a command that gets SIGTERM when this process dies, however it dies."""
+    return [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid())]
 
 
 class EmbeddedMongod:
@@ -113,11 +121,12 @@ class EmbeddedMongod:
             StoreAway: mongod does not start.
         """
         binary = _required_mongod()
-        self._home.make()
-        self._lock = await self._home.lock()
         try:
-            await self._home.free_of_leftover()
-            await self._launch_somewhere(binary)
+            with self._home.errors_explained():
+                self._home.make()
+                self._lock = await self._home.lock()
+                await self._home.free_of_leftover()
+                await self._launch_somewhere(binary)
         except BaseException:
             await self.stop()
             raise
@@ -133,7 +142,7 @@ class EmbeddedMongod:
             delay_s = 0.0 if is_steady else min(max(0.1, 2 * delay_s), _LONGEST_DELAY_S)
             self._events.mongod_died(code, self._home.complaint(self._log_start))
             await anyio.sleep(delay_s)
-            with suppress(IngestdError):  # the next round says why it ended
+            with suppress(IngestdError, OSError):  # the next round says why it ended
                 await self._launch(_required_mongod(), self._port)
 
     async def stop(self) -> None:
@@ -174,7 +183,7 @@ class EmbeddedMongod:
         try:
             self._log_start = os.fstat(log).st_size
             return await anyio.open_process(
-                [*_tether(), *self._command(binary)],
+                [*tether(), *self._command(binary)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -238,11 +247,6 @@ class _PortTakenError(IngestdError):
 
 def _uri(port: int) -> str:
     return f"mongodb://127.0.0.1:{port}/?replicaSet=ingestd"
-
-
-def _tether() -> list[str]:
-    """The command that becomes the command after it, bound to this process' life."""
-    return [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid())]
 
 
 def _required_mongod() -> Path:

@@ -4,6 +4,7 @@ Owns what may be there from earlier runs: another daemon, a mongod that outlived
 port it listened on, a long log. Starting and stopping mongod is left to ``mongod.py``.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -12,7 +13,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -24,6 +25,7 @@ _LEFTOVER_LIMIT_S = 20.0
 _POLL_S = 0.02
 _LOG_BYTES = 16 * 2**20
 _LAST_WORDS_BYTES = 2**17
+_OWNER_HINT = "give it to the user who runs ingestd, or choose another paths.root"
 
 # A port that outgoing connections are not given (Linux: those start at 32768), so that nobody,
 # not even a driver looking for this very mongod, holds it while mongod is down.
@@ -38,26 +40,32 @@ class MongodHome:
         self.data = self.directory / "data"
         self.log = self.directory / "mongod.log"
 
-    def make(self) -> None:
-        """Make the directory if need be, and make it private.
-
-        Raises:
-            ConfigError: it cannot be made or used.
-        """
+    @contextmanager
+    def errors_explained(self) -> Iterator[None]:
+        """Turn what the file system refuses into a ``ConfigError``."""
         try:
-            for directory in (self.directory, self.data):
-                directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if stat.S_IMODE(directory.stat().st_mode) != 0o700:
-                    directory.chmod(0o700)
+            yield
         except OSError as error:
-            raise self._unusable(error) from error
+            is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            place = error.filename or self.directory
+            problem = Problem(
+                "mongo",
+                "paths.mongo",
+                f"{place} cannot be used: {error.strerror or error}",
+                "make room on that disk" if is_full else _OWNER_HINT,
+            )
+            raise ConfigError((problem,)) from error
+
+    def make(self) -> None:
+        """Make the directory if need be, and make it private."""
+        for directory in (self.directory, self.data):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if stat.S_IMODE(directory.stat().st_mode) != 0o700:
+                directory.chmod(0o700)
 
     async def lock(self) -> int:
         """Lock the directory for this daemon; the lock ends with the file descriptor."""
-        try:
-            lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise self._unusable(error) from error
+        lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             with anyio.fail_after(_LOCK_LIMIT_S):
                 await _locked(lock)
@@ -83,10 +91,11 @@ class MongodHome:
             raise StoreRefused(f"{self.data} is in use by another mongod", "stop that mongod")
 
     def _signal_leftover(self, lock: int, kill: signal.Signals) -> None:
-        pid = os.pread(lock, 20, 0).decode(errors="replace").strip()
-        with suppress(OSError):
-            arguments = Path("/proc", pid or "none", "cmdline").read_bytes().split(b"\0")
-            if os.fsencode(self.data) in arguments:
+        """Only a mongod that an ingestd started here: another one is somebody's work."""
+        pid = os.pread(lock, 20, 0).strip()
+        with suppress(OSError, ValueError):
+            arguments = Path(f"/proc/{int(pid or b'0')}/cmdline").read_bytes().split(b"\0")
+            if {os.fsencode(self.data), b"ingestd"} <= set(arguments):
                 os.kill(int(pid), kill)
 
     def ports(self) -> Iterator[int]:
@@ -124,35 +133,25 @@ class MongodHome:
         """Start the log anew if it has grown long; one old one is kept."""
         if not self.log.exists() or self.log.stat().st_size <= _LOG_BYTES:
             return False
-        shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
+        with suppress(OSError):  # no room for the old one
+            shutil.copyfile(self.log, self.log.with_suffix(".log.1"))
         os.truncate(self.log, 0)
         return True
 
     def log_since(self, start: int) -> bytes:
-        with self.log.open("rb") as log:
-            log.seek(start)
+        """The log from ``start`` on; of a long one, the last whole lines."""
+        with suppress(FileNotFoundError), self.log.open("rb") as log:
+            end = os.fstat(log.fileno()).st_size - _LAST_WORDS_BYTES
+            log.seek(max(start, end))
+            if end > start:
+                log.readline()
             return log.read()
+        return b""
 
     def complaint(self, start: int) -> str:
         """The first error at the end of mongod's log; what follows it is mostly noise."""
-        lines = (
-            self.log_since(max(start, self.log.stat().st_size - _LAST_WORDS_BYTES))
-            .decode(errors="replace")
-            .splitlines()
-        )
+        lines = self.log_since(start).decode(errors="replace").splitlines()
         return next(filter(None, map(_complaint, lines)), "")[:500]
-
-    def _unusable(self, error: OSError) -> ConfigError:
-        return ConfigError(
-            (
-                Problem(
-                    "mongo",
-                    "paths.mongo",
-                    f"{self.directory} cannot be used: {error.strerror or error}",
-                    "give it to the user who runs ingestd, or choose another paths.root",
-                ),
-            )
-        )
 
 
 async def _locked(file: int) -> None:
@@ -181,7 +180,9 @@ def _complaint(line: str) -> str:
 
 def _innermost(value: object) -> str:
     """The text inside mongod's nested error objects."""
-    if isinstance(value, dict):
-        found = (_innermost(value.get(key)) for key in ("error", "message", "errmsg", "msg"))
-        return next(filter(None, found), "")
-    return value if isinstance(value, str) else ""
+    if not isinstance(value, dict):
+        return value if isinstance(value, str) else ""
+    found = (_innermost(value.get(key)) for key in ("error", "message", "errmsg", "msg"))
+    text = next(filter(None, found), "")
+    cause = value.get("error_str")  # WiredTiger: what the operating system said
+    return f"{text}: {cause}" if cause else text

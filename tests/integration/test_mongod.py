@@ -55,12 +55,16 @@ def embedded(
 
 
 @asynccontextmanager
-async def running(directory: Path) -> AsyncIterator[tuple[EmbeddedMongod, str]]:
+async def running(
+    directory: Path, is_politely_stopped: bool = False
+) -> AsyncIterator[tuple[EmbeddedMongod, str]]:
     mongod = embedded(directory)
     uri = await mongod.start()
     try:
         yield mongod, uri
     finally:
+        if mongod.pid and not is_politely_stopped:
+            os.kill(mongod.pid, signal.SIGKILL)  # a second faster
         await mongod.stop()
 
 
@@ -127,7 +131,7 @@ async def test_nobody_else_can_enter_the_directory(home: Path) -> None:
 
 
 async def test_stop_ends_it_cleanly(home: Path) -> None:
-    async with running(home) as (mongod, _):
+    async with running(home, is_politely_stopped=True) as (mongod, _):
         pid = mongod.pid
     assert pid is not None
     assert not is_alive(pid)
@@ -136,7 +140,7 @@ async def test_stop_ends_it_cleanly(home: Path) -> None:
 
 
 async def test_next_run_keeps_data_and_address(home: Path) -> None:
-    async with running(home) as (_, first_uri):
+    async with running(home, is_politely_stopped=True) as (_, first_uri):
         await insert(first_uri, 1)
     async with running(home) as (_, second_uri):
         await insert(second_uri, 2)
@@ -289,6 +293,14 @@ async def test_file_in_place_of_the_directory_is_a_configuration_error(tmp_path:
         await embedded(tmp_path / "mongo").start()
 
 
+@pytest.mark.parametrize("name", ["lock", "mongod.log", "port"])
+async def test_file_that_cannot_be_written_is_named(home: Path, name: str) -> None:
+    (home / name).mkdir(parents=True)
+    with pytest.raises(ConfigError, match=rf"paths\.mongo: {home}/{name} cannot be used: Is a dir"):
+        await embedded(home).start()
+    assert find_running(home) is None
+
+
 async def test_without_a_mongod_both_remedies_are_named(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,8 +334,11 @@ async def test_mongod_on_path_comes_before_the_wheel(
         ("kill -ILL $$", "killed by signal 4 .*AVX"),
         ("kill -KILL $$", "killed by signal 9 .*out of memory"),
         ("exit 3", "exit code 3 .see .*mongod.log"),
-        ("""echo '{"s":"F","msg":"stopped","attr":{"error":"No space left on device"}}'; exit 14""",
-         "exit code 14: stopped: No space left on device .make room"),
+        ("""echo '{"s":"I","msg":"hello"}'
+            echo '{"s":"E","msg":"WT","attr":{"error":28,"message":{"msg":"pwrite failed",'`
+                 `'"error_str":"No space left on device"}}}'
+            echo '{"s":"F","msg":"aborting"}'; kill -ABRT $$""",
+         "killed by signal 6: WT: pwrite failed: No space left on device .make room"),
     ],
 )  # fmt: skip
 async def test_mongod_that_does_not_start_is_explained(
