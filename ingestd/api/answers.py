@@ -1,5 +1,6 @@
 """Lists as answers: one page with a ``Link`` to the next (RFC 8288), or all of it as a stream."""
 
+import re
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -15,6 +16,8 @@ from ingestd.visible import VisibleRuns
 
 STREAM = web.RequestKey("stream", web.StreamResponse)
 """The answer whose first bytes are sent: from then on a failure can only break the connection."""
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
 class Listing(Protocol):
@@ -81,9 +84,17 @@ async def _answer_page(
         items = await listing.kept(page.items)
         if page.rest_after is not None:
             cursor = write_cursor(Cursor(page.rest_after, listing.runs), query.scope)
-            headers["Link"] = f'<{request.url.update_query(cursor=cursor)}>; rel="next"'
+            headers["Link"] = f'<{_following(request, cursor)}>; rel="next"'
     body = listing.as_json(items) if query.format is JSON else as_lines(items)
     return web.Response(body=body, headers=headers)
+
+
+def _following(request: web.Request, cursor: str) -> str:
+    """The URL of the next page, absolute where the client told a decent name of this host."""
+    path = request.rel_url.update_query(cursor=cursor)
+    return (
+        f"{request.scheme}://{request.host}{path}" if _HOST.fullmatch(request.host) else f"{path}"
+    )
 
 
 def as_lines(items: list[Item]) -> bytes:

@@ -44,7 +44,7 @@ def _compare_any(operator: str) -> Condition:
 def _split(text: str) -> list[str]:
     """Values between commas; one that contains a comma stands in double quotes."""
     try:
-        return next(csv.reader([text], strict=True), [""])
+        return next(csv.reader([text], strict=True)) or [""]
     except csv.Error as error:
         raise ValueError(f"not a list: {error}") from error
 

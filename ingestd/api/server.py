@@ -1,10 +1,12 @@
 """The HTTP server: started on an address, stopped with grace."""
 
 import errno
+import logging
 import socket
 from dataclasses import dataclass
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ingestd.api.listeners import listener_on
 from ingestd.config.settings import ApiSettings
@@ -31,7 +33,7 @@ class ApiServer:
         """
         runner = web.AppRunner(
             app, handle_signals=False, access_log=None, keepalive_timeout=KEEPALIVE_S,
-            shutdown_timeout=SHUTDOWN_S, max_line_size=MAX_LINE_BYTES,
+            shutdown_timeout=SHUTDOWN_S, max_line_size=MAX_LINE_BYTES, logger=_quiet_logger(),
         )  # fmt: skip
         await runner.setup()
         try:
@@ -47,6 +49,17 @@ class ApiServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+
+def _quiet_logger() -> logging.Logger:
+    """Without a traceback for everybody who sends what is not HTTP; they get their 400."""
+    logger = logging.getLogger("ingestd.http")
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def _base_url(host: str, port: int) -> str:

@@ -92,7 +92,7 @@ def _float64(text: str) -> float:
 def _float32(text: str) -> float:
     """Rounded to what a float32 column holds, else 0.1 would never equal 0.1."""
     try:
-        rounded: float = struct.unpack("f", struct.pack("f", _float64(text)))[0]
+        rounded: float = struct.unpack("<f", struct.pack("<f", _float64(text)))[0]
     except OverflowError as error:
         raise ValueError("too large for a float32") from error
     return rounded

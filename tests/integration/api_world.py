@@ -109,11 +109,15 @@ class World:
 
 @asynccontextmanager
 async def running(
-    uri: str, database: str, specs: tuple[SourceSpec, ...] = (source(),), **changes: Any
+    uri: str,
+    database: str,
+    specs: tuple[SourceSpec, ...] = (source(),),
+    is_prepared: bool = True,
+    **changes: Any,
 ) -> AsyncIterator[World]:
     """An API over those sources. ``changes`` replace fields of its ``ApiContext``."""
     events = Events(Metrics())
-    mongo = Mongo(uri, MongoSettings(database=database, timeout=2), events)
+    mongo = Mongo(uri, MongoSettings(database=database, timeout=0.5), events)
     context = ApiContext(
         settings=ApiSettings(port=0), sources={spec.name: spec for spec in specs},
         schemas={spec.name: spec.columns for spec in specs}, mongo=mongo, events=events,
@@ -121,8 +125,9 @@ async def running(
     context = replace(context, **changes)
     server = ApiServer()
     try:
-        await Ledger(mongo).prepare()
-        for spec in specs:
+        if is_prepared:
+            await Ledger(mongo).prepare()
+        for spec in specs if is_prepared else ():
             await mongo.ensure_index(spec.name, [("processed_at", 1), ("_id", 1)])
         url = await server.start(create_app(context), context.settings)
         async with aiohttp.ClientSession() as http:
