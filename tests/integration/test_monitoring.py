@@ -1,10 +1,12 @@
 """Rules and dashboard: judged by promtool, held against our metrics, asked of a real Prometheus."""
 
 import json
+import os
 import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -15,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import start_http_server
 
 from ingestd.metrics import Metrics
 
@@ -130,37 +131,47 @@ def overlap(one: dict[str, int], other: dict[str, int]) -> bool:
     )
 
 
+SOURCE = """
+name = "orders"
+file_pattern = "orders/*.csv"
+overdue_after = "1d"
+[schema]
+amount = "float64"
+[validation_rules.amount]
+min = 0
+"""
+
+
 @pytest.fixture
-def scraped_port() -> Iterator[int]:
-    """A port that serves every series there is."""
-    metrics = Metrics()
-    metrics.add_source("orders", overdue_after_s=60)
-    metrics.rejected_rows.labels("orders", "min").inc()
-    metrics.last_file_seconds.labels("orders").set_to_current_time()
-    metrics.queryable_seconds.labels("orders").observe(0.1)
-    for gauge in (metrics.queue_bytes, metrics.queue_chunks):
-        gauge.labels("load").set(1)
-    for seconds, labels in (
-        (metrics.stage_seconds, ("refine",)),
-        (metrics.mongo_command_seconds, ("insert",)),
-        (metrics.http_seconds, ("/metrics",)),
-    ):
-        seconds.labels(*labels).observe(0.1)
-    metrics.http_requests.labels("/metrics", "200").inc()
+def daemon_port(mongo_uri: str, database: str, tmp_path: Path) -> Iterator[int]:
+    """A daemon that finds one file, with a row it refuses."""
+    (tmp_path / "config" / "sources").mkdir(parents=True)
+    (tmp_path / "config" / "ingestd.toml").touch()
+    (tmp_path / "config" / "sources" / "orders.toml").write_text(SOURCE)
+    (tmp_path / "root" / "inbox" / "orders").mkdir(parents=True)
+    (tmp_path / "root" / "inbox" / "orders" / "a.csv").write_text("amount\n1\n-1\n2\n")
     port = free_port()
-    server, thread = start_http_server(port, "127.0.0.1", metrics.registry)
-    yield port
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    settings = {
+        "INGESTD_PATHS__ROOT": str(tmp_path / "root"),
+        "INGESTD_MONGO__URI": mongo_uri,
+        "INGESTD_MONGO__DATABASE": database,
+        "INGESTD_REFINE__WORKERS": "1",
+        "INGESTD_API__PORT": str(port),
+    }
+    command = [sys.executable, "-m", "ingestd.cli", "run", "--config", str(tmp_path / "config")]
+    with (tmp_path / "ingestd.log").open("wb") as log:
+        daemon = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
+        yield port
+        daemon.terminate()
+        assert daemon.wait(30) == 0, (tmp_path / "ingestd.log").read_text()
 
 
 @pytest.fixture
-def prometheus_url(scraped_port: int, tmp_path: Path) -> Iterator[str]:
+def prometheus_url(daemon_port: int, tmp_path: Path) -> Iterator[str]:
     """A real Prometheus with our configuration, only faster."""
     text = (PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8")
     for shipped, used in (
-        ("127.0.0.1:8080", f"127.0.0.1:{scraped_port}"),
+        ("127.0.0.1:8080", f"127.0.0.1:{daemon_port}"),
         ("15s", "200ms"),
         ("rules/", f"{PROMETHEUS}/rules/"),
     ):
