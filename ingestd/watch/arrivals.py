@@ -8,17 +8,19 @@ they come up. All times are monotonic seconds.
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from math import inf
 
 from ingestd.config.settings import WatchSettings
 from ingestd.records import FoundFile
+from ingestd.watch.problems import PathProblem, held_open
 from ingestd.watch.settle import Look, complete_at, quiet_time_s
 from ingestd.watch.sightings import Candidate, Feed, Sighting, Stage
 
 _WAITING = (Stage.SETTLING, Stage.READY)
 _FIRST_RETRY_S = 0.05
 """How soon a file that somebody writes to is looked at again; then twice that, and so on."""
+_STUCK_AFTER_S = 60.0
 
 Arrival = tuple[int, int, str]
 """Order of arrival: when it got its name here, when it was written, its path."""
@@ -38,6 +40,7 @@ class Arrivals:
             source_name: [] for source_name in self._needs_marker
         }
         self._numbers = itertools.count()
+        self._paused: set[str] = set()
 
     # what was seen
 
@@ -50,7 +53,7 @@ class Arrivals:
             self.counts[now.source_name] += 1
         has_changed = file.stat != now.stat
         if file.stat is None or not file.stat.is_same_content(now.stat):
-            file.unchanged_since, file.fruitless_looks = at, 0
+            file.unchanged_since, file.fruitless_looks, file.obstacle = at, 0, None
         file.stat, file.is_marked = now.stat, now.is_marked
         if file.stage is Stage.OFFERED or (file.stage is Stage.DONE and not has_changed):
             return
@@ -75,7 +78,7 @@ class Arrivals:
         """The next file whose time has come: sources in turn, each in order of arrival."""
         self._promote(at)
         for source_name, queue in list(self._ready.items()):
-            while queue:
+            while queue and source_name not in self._paused:
                 file = heapq.heappop(queue)[-1]
                 if file.stage is Stage.READY:
                     self._ready[source_name] = self._ready.pop(
@@ -83,6 +86,13 @@ class Arrivals:
                     )  # last in the next round
                     return file
         return None
+
+    def pause(self, source_name: str) -> None:
+        """Take no file of the source until it is resumed."""
+        self._paused.add(source_name)
+
+    def resume(self, source_name: str) -> None:
+        self._paused.discard(source_name)
 
     def judge(self, file: Candidate, seen: Look, at: float) -> bool:
         """Whether a file just taken is complete; it counts as offered then."""
@@ -93,11 +103,11 @@ class Arrivals:
             return False
         complete = complete_at(seen, file.unchanged_since, self._settings)
         if complete is None:
-            self.postpone(file, at)
+            self.postpone(file, held_open(file.path), at)
         elif complete > at:
             self._wait(file, complete)
         else:
-            file.stat = seen.stat
+            file.stat, file.obstacle = seen.stat, None
             self._enter(file, Stage.OFFERED)
             return True
         return False
@@ -107,9 +117,10 @@ class Arrivals:
         is_same = file.stat is not None and file.stat.is_same_content(seen.stat)
         return is_same and file.is_marked == seen.is_marked
 
-    def postpone(self, file: Candidate, at: float) -> None:
+    def postpone(self, file: Candidate, obstacle: PathProblem, at: float) -> None:
         """A file just taken cannot be had yet: try later, and ever less often."""
         if file.stage is Stage.READY:
+            file.obstacle = obstacle
             delay_s = min(
                 _FIRST_RETRY_S * 2.0**file.fruitless_looks, self._settings.rescan_interval
             )
@@ -129,6 +140,12 @@ class Arrivals:
             self._enter(file, Stage.DONE)
         else:
             self._wait(file, retry_at)
+
+    def stuck(self, at: float) -> Iterator[tuple[str, PathProblem]]:
+        """Sources and obstacles of files that nobody changed for long and that cannot be had."""
+        for file in self.known.values():
+            if file.obstacle is not None and at - file.unchanged_since > _STUCK_AFTER_S:
+                yield file.source_name, file.obstacle
 
     # how a file goes from stage to stage
 

@@ -13,6 +13,7 @@ from ingestd.watch.wakeups import Changes, WakeUpsLost, tell_changes
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 60.0
+_TELL_EVERY_S = 600.0
 
 
 class Listener:
@@ -22,7 +23,7 @@ class Listener:
         self._scanner = scanner
         self._events = events
         self._is_recursive = is_recursive
-        self._told = ""
+        self._told_at: float | None = None
 
     async def run(self) -> None:
         """Listen, for ever; ever less often where it fails at once."""
@@ -56,7 +57,8 @@ class Listener:
         self._scanner.hint(changes.present)
 
     def _tell(self, reason: str) -> None:
-        """Tell each reason once in a row."""
-        if reason != self._told:
+        """Tell it now and then: every strange file name is another reason."""
+        now = time.monotonic()
+        if self._told_at is None or now - self._told_at > _TELL_EVERY_S:
+            self._told_at = now
             self._events.watch_trouble("inboxes", reason)
-        self._told = reason

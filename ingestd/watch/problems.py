@@ -42,6 +42,13 @@ def link_outside(path: str, target: str) -> PathProblem:
     return PathProblem(Path(path), message, hint)
 
 
+def held_open(path: str) -> PathProblem:
+    message = (
+        f"{_name(path)} has not changed for a while, but somebody still has it open for writing"
+    )
+    return PathProblem(Path(path), message, "close it there; fuser names the program")
+
+
 def claimed_by_several(path: str, source_names: Sequence[str]) -> PathProblem:
     message = f"{_name(path)} belongs to more than one source: {', '.join(source_names)}"
     return PathProblem(Path(path), message, "make their file_pattern settings exclude each other")

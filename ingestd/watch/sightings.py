@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ingestd.records import FileStat
 from ingestd.watch.patterns import Pattern, State
+from ingestd.watch.problems import PathProblem
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,3 +73,5 @@ class Candidate:
     scheduled_at: float = inf
     """When the queue next brings it up."""
     fruitless_looks: int = 0
+    obstacle: PathProblem | None = None
+    """Why the last close look was fruitless."""

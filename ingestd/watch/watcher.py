@@ -95,6 +95,15 @@ class Watcher:
         """Scan now."""
         self._scanner.want_scan()
 
+    def pause(self, source_name: str) -> None:
+        """Offer no file of the source until it is resumed; one on its way still arrives."""
+        self._arrivals.pause(source_name)
+
+    def resume(self, source_name: str) -> None:
+        """Offer the files of a paused source again."""
+        self._arrivals.resume(source_name)
+        self._scanner.has_news.ring()
+
     def marker_path(self, found: FoundFile) -> Path | None:
         """The done-marker of the file, for the pipeline to remove after the file is archived."""
         return self._marker_of(found.source_name, found.path)
@@ -108,8 +117,11 @@ class Watcher:
         return inf if scanned_at is None else time.monotonic() - scanned_at
 
     def problems(self) -> dict[str, list[PathProblem]]:
-        """What the last scan left alone or could not read, by source."""
-        return {name: list(noted) for name, noted in self._scanner.problems.items()}
+        """What was left alone or cannot be read, by source."""
+        problems = {name: list(noted) for name, noted in self._scanner.problems.items()}
+        for source_name, obstacle in self._arrivals.stuck(time.monotonic()):
+            problems.setdefault(source_name, []).append(obstacle)
+        return problems
 
     def waiting(self) -> dict[str, int]:
         """Files seen and not yet taken, by source."""
@@ -138,8 +150,9 @@ class Watcher:
             seen = await anyio.to_thread.run_sync(
                 look_closely, path, marker, limiter=thread, abandon_on_cancel=True
             )
-        except FileUnavailable:  # a scan will tell what became of it
-            self._arrivals.postpone(file, time.monotonic())
+        except FileUnavailable as error:  # a scan will tell if it is gone
+            obstacle = PathProblem(path, error.message, error.hint)
+            self._arrivals.postpone(file, obstacle, time.monotonic())
             return None
         if not self._arrivals.judge(file, seen, time.monotonic()):
             return None

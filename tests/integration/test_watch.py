@@ -19,7 +19,12 @@ from ingestd.events import Events
 from ingestd.files import look
 from ingestd.metrics import Metrics
 from ingestd.records import FoundFile
-from ingestd.watch import Watcher
+from ingestd.watch import Watcher, compile_pattern
+from ingestd.watch.arrivals import Arrivals
+from ingestd.watch.findings import Outlook
+from ingestd.watch.patterns import compile_names
+from ingestd.watch.scan import scan
+from ingestd.watch.sightings import Feed
 
 Found = MemoryObjectReceiveStream[FoundFile]
 
@@ -513,6 +518,38 @@ async def test_ten_thousand_files_are_all_offered_once(tmp_path: Path) -> None:
         await at.until_scanned()
         assert len(names) == 10_000
         assert at.watcher.waiting() == {"orders": 0}
+
+
+async def test_no_more_files_are_kept_in_mind_than_allowed(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.csv").touch()
+    feed = Feed("orders", compile_pattern("*.csv", tmp_path))
+    files = Arrivals([feed], QUICK)
+    outlook = Outlook((feed,), compile_names(()), files.known, files.counts, most_files=3)
+    first = scan(outlook)
+    assert len(first.changed) == 3
+    assert [problem.message for problem in first.problems["orders"]] == [
+        f"more than 3 files wait below {tmp_path}"
+    ]
+    for sighting in first.changed:
+        files.sight(sighting, 0.0)
+        Path(sighting.path).unlink()
+    second = scan(outlook)
+    assert sorted(second.vanished) == sorted(files.known)
+    for path in second.vanished:
+        files.vanish(path)
+    assert len(scan(outlook).changed) == 2
+
+
+async def test_files_of_a_paused_source_wait(tmp_path: Path) -> None:
+    async with watching(tmp_path, source("a", "a/*"), source("b", "b/*")) as at:
+        at.watcher.pause("a")
+        at.drop("a/1")
+        await at.until(lambda: at.watcher.waiting()["a"] == 1)
+        at.drop("b/2")
+        assert (await at.next()).source_name == "b"
+        at.watcher.resume("a")
+        assert (await at.next()).source_name == "a"
 
 
 @pytest.fixture
