@@ -31,6 +31,9 @@ ROW_FUNCTIONS = frozenset(_FUNCTIONS.split())
 """Functions whose value depends on the arguments of one row only."""
 _BEFORE_PARENTHESIS = ROW_FUNCTIONS | frozenset(_KEYWORDS.split())
 
+_LONGEST = 4000
+"""Polars recurses over an expression; a very long one overflows the stack and kills the process."""
+
 _SEES_OTHERS = "it would see other rows"
 _CHANGES = "a retry of the file would give another value"
 _REFUSED_WORDS = {
@@ -58,6 +61,8 @@ _TOKEN = re.compile(
 
 def mistake_in(text: str) -> tuple[str, str]:
     """What is refused, with a hint; empty where nothing is."""
+    if len(text) > _LONGEST:
+        return f"longer than {_LONGEST} characters", "a python step has room for more"
     tokens = list(_TOKEN.finditer(text))
     following = [token[0] for token in tokens[1:]] + [""]
     depth = 0
@@ -76,7 +81,8 @@ def columns_read(text: str, known: Collection[str]) -> tuple[str, ...]:
     """The known columns that the expression names, in the order in which they are known."""
     tokens = list(_TOKEN.finditer(text))
     names = {token[0] for token in tokens if token.lastgroup == "word"}
-    names |= {token[0][1:-1] for token in tokens if token.lastgroup == "quoted"}
+    quoted = (token[0] for token in tokens if token.lastgroup == "quoted")
+    names |= {name[1:-1].replace(name[0] * 2, name[0]) for name in quoted}
     return tuple(name for name in known if name in names)
 
 

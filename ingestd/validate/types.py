@@ -1,8 +1,8 @@
 """Column types: what a text becomes, and what BSON can hold of it.
 
-``TYPES`` in the package names them all. Reading is strict and never rounds: a text that
-does not stand for exactly one value of the type becomes null, which the validator tells
-from a null in the file.
+``TYPES`` in the package names them all. Reading is strict: a text that does not stand for
+one value of the type becomes null, which the validator tells from a null in the file. Only
+floats are rounded, to the nearest that there is.
 """
 
 import json

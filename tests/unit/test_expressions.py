@@ -21,6 +21,7 @@ FRAME = pl.DataFrame(
         "f": [1.5, -2.0],
         "s": ["paid", None],
         "odd name": [1, 2],
+        'a"b': [3, 4],
         "t": ["2024-01-02T03:04:05", None],
         "m": ["1.10", "2.20"],
         ROW: [4, 7],
@@ -59,6 +60,7 @@ def mistake(text: str) -> str:
         ("CASE WHEN f > 0.5 THEN 'up' ELSE 'down' END", ["up", "down"]),
         ("COALESCE(s, 'it''s')", ["paid", "it's"]),
         ('"odd name" + 1', [2, 3]),
+        ('"a""b" + 1', [4, 5]),
         ("t > '2024-01-01 12:00:00'", [True, None]),
         ("t > TIMESTAMP '2024-01-01 12:00:00'", [True, None]),
         ("EXTRACT(YEAR FROM t)", [2024, None]),
@@ -78,7 +80,7 @@ def test_decimals_stay_exact() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("zzz > 1", 'unable to find column "zzz" (columns: n, u, f, s, odd name, t, m)'),
+        ("zzz > 1", 'unable to find column "zzz" (columns: n, u, f, s, odd name, a"b, t, m)'),
         ("ff > 1", 'unable to find column "ff" (did you mean "f"?)'),
         ("SUM(n)", "SUM is not one of the functions of one row"),
         ("ROW_NUMBER() OVER (ORDER BY n)", "ROW_NUMBER is not one of the functions of one row"),
@@ -99,6 +101,7 @@ def test_decimals_stay_exact() -> None:
         ("n), (u", "unexpected ')' (write one expression)"),
         ("(n", "a closing parenthesis is missing"),
         ("n -- all", "comments are not allowed"),
+        ("n" + "+n" * 30_000, "longer than 4000 characters (a python step has room for more)"),
         ("__row__ > 1", "__row__ is not a column"),
         ("s > 1", "cannot compare string with numeric type (i32)"),
     ],
