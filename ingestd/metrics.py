@@ -115,7 +115,7 @@ class Metrics:
         )
         self.progress_seconds = Gauge(
             "ingestd_last_progress_timestamp_seconds",
-            "When work last moved on, or there was none (Unix time)",
+            "When a chunk or a file last moved on (Unix time)",
             registry=of,
         )
         self.build_info = Gauge("ingestd_build_info", "Version", ("version",), registry=of)
