@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from ingestd.api.problems import ProblemDocument, RequestRefused, bad_parameter, choices
+from ingestd.api.problems import ProblemDocument, RequestRefused, bad_parameter, choices, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,13 @@ def choose_format(name: str | None, accept: str) -> Format:
     """
     if name is not None:
         if name not in FORMATS:
-            detail = f"format {name!r} is not available"
+            detail = f"format {shown(name)!r} is not available"
             raise bad_parameter("format", detail, more=choices(name, FORMATS))
         return FORMATS[name]
-    ranked = sorted(_accepted(accept), key=lambda entry: -entry[1])
-    for media_range, _ in ranked:
-        for form in FORMATS.values():
-            if _matches(media_range, form):
-                return form
-    if not ranked:
-        return JSON
+    qualities = _qualities(accept or "*/*")
+    best = max(FORMATS.values(), key=lambda form: _quality(form, qualities))
+    if _quality(best, qualities) > 0:
+        return best
     types = [form.content_type for form in FORMATS.values()]
     raise RequestRefused(
         ProblemDocument(
@@ -56,17 +53,19 @@ def choose_format(name: str | None, accept: str) -> Format:
     )  # fmt: skip
 
 
-def _accepted(header: str) -> list[tuple[str, float]]:
-    """Media ranges with their quality, without those the client refuses (q=0)."""
-    accepted = []
-    for entry in filter(None, (part.strip() for part in header.split(","))):
+def _qualities(header: str) -> dict[str, float]:
+    """Media range to quality; a range without one has 1."""
+    qualities = {}
+    for entry in header.split(","):
         media_range, *parameters = entry.split(";")
         found = [match for text in parameters if (match := _QUALITY.fullmatch(text))]
-        quality = float(found[0][1]) if found else 1.0
-        if quality > 0:
-            accepted.append((media_range.strip().lower(), quality))
-    return accepted
+        qualities[media_range.strip().lower()] = float(found[0][1]) if found else 1.0
+    return qualities
 
 
-def _matches(media_range: str, form: Format) -> bool:
-    return media_range in ("*/*", "application/*", form.content_type, *form.aliases)
+def _quality(form: Format, qualities: dict[str, float]) -> float:
+    """That of the most specific range that has the form in it."""
+    for media_range in (form.content_type, *form.aliases, "application/*", "*/*"):
+        if media_range in qualities:
+            return qualities[media_range]
+    return 0.0
