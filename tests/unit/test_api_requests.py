@@ -26,8 +26,8 @@ OID = bson.ObjectId("0123456789abcdef00000001")
     [
         ("", JSON), ("*/*", JSON), ("application/*", JSON), ("APPLICATION/JSON", JSON),
         ("text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", JSON), ("application/jsonl", NDJSON),
-        ("application/json;q=0.1, application/x-ndjson", NDJSON), ("application/json;q=0, */*", NDJSON),
-        ("application/x-ndjson;charset=utf-8", NDJSON),
+        ("application/json;q=0.1, application/x-ndjson", NDJSON),
+        ("application/json;q=0, */*", NDJSON), ("application/x-ndjson;charset=utf-8", NDJSON),
     ],
 )  # fmt: skip
 def test_the_accept_header_chooses_the_form(accept: str, form: Format) -> None:
