@@ -24,6 +24,15 @@ Ended = tuple[FileResult | None, float | None]
 """A file's result, if it has one, and after how many seconds it is to be offered again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    """What is left to do for a file whose rows readers can see."""
+
+    target: Path | None
+    replaced: Sequence[str]
+    queryable_s: float
+
+
 @dataclass(slots=True)
 class Loading:
     """Loads claimed files; several at a time."""
@@ -44,9 +53,7 @@ class Loading:
         self.jobs[file.file_id] = job
         self.desk.events.file_claimed(file, claim.start.row)
         try:
-            return await self._run(job, outbox)
-        except Exception as error:  # noqa: BLE001 - the policy decides what it leads to
-            return await self._end(source, claim, error, job.refused_in_trial)
+            return await self._bring_in(job, outbox)
         finally:
             del self.jobs[file.file_id]
             self.desk.events.file_released(file)
@@ -63,7 +70,19 @@ class Loading:
         )  # fmt: skip
         return Plan(pickle.dumps(source), layout.columns, run, self.desk.limits)
 
-    async def _run(self, job: FileJob, outbox: MemoryObjectSendStream[ChunkTask]) -> Ended:
+    async def _bring_in(self, job: FileJob, outbox: MemoryObjectSendStream[ChunkTask]) -> Ended:
+        """Load, commit, finish. Once committed, a file cannot fail: rows that were seen stay."""
+        try:
+            await self._load_rows(job, outbox)
+            if not job.is_complete:
+                return None, None
+            after = await self._commit(job)
+        except Exception as error:  # noqa: BLE001 - the policy decides what it leads to
+            return await self._end(job.source, job.claim, error, job.refused_in_trial)
+        return await self._finish(job, after)
+
+    async def _load_rows(self, job: FileJob, outbox: MemoryObjectSendStream[ChunkTask]) -> None:
+        """Hand out all chunks and wait for them; when stopping, as many as there is time for."""
         if job.claim.is_stale:
             await self.desk.loader.remove_rows(job.file, job.source)
         repeats = await self._survey(job)
@@ -74,10 +93,8 @@ class Loading:
             job.open_chunk()
             await outbox.send(ChunkTask(job, chunk, repeated))
         await job.settled()
-        await job.checkpoint(self.desk.ledger)
         if not job.is_complete:
-            return None, None
-        return await self._commit(job)
+            await job.checkpoint(self.desk.ledger)
 
     async def _survey(self, job: FileJob) -> list[Repeats | None]:
         """What has to be known of the whole file first, if its source asks for such things."""
@@ -97,8 +114,8 @@ class Loading:
         require_within_budget(counts, job.source)
         job.refused_in_trial = []
 
-    async def _commit(self, job: FileJob) -> Ended:
-        """All rows are durable: show them to readers, then put the file away."""
+    async def _commit(self, job: FileJob) -> "_Committed":
+        """All rows are durable: show them to readers, and those they replace no more."""
         file, desk = job.file, self.desk
         if not job.counts.is_balanced or job.counts.record_count != job.layout.row_count:
             raise AssertionError(f"rows do not add up: {job.counts} of {job.layout.row_count}")
@@ -108,12 +125,17 @@ class Loading:
         target = await desk.put_away.archive_target(file)
         await desk.ledger.loaded(file, job.counts, target, replaced)
         queryable_s = (now() - file.found_at) / timedelta(seconds=1)
-        for identity in replaced:
+        return _Committed(target, replaced, queryable_s)
+
+    async def _finish(self, job: FileJob, committed: "_Committed") -> Ended:
+        file, desk = job.file, self.desk
+        for identity in committed.replaced:
             await desk.loader.remove_documents(job.source.name, identity)
             await desk.ledger.rows_removed(identity)
         if file.attempts > 1:
             await desk.rejects.clear_file(file)
-        return await self._archive(job, queryable_s, target)
+        await desk.loader.index(job.source)
+        return await self._archive(job, committed.queryable_s, committed.target)
 
     async def _archive(self, job: FileJob, queryable_s: float, target: Path | None) -> Ended:
         """The rows are safe: trouble from here on is told, and tried again, but fails nothing."""
