@@ -43,7 +43,8 @@ async def serve(settings: Settings, sources: Sequence[SourceSpec], events: Event
         watcher.prepare()
         for source in sources:
             events.metrics.add_source(source.name, source.overdue_after)
-        async with open_engine(settings, sources, events, is_moving=True) as engine:
+        opening = open_engine(settings, sources, events, is_moving=True, is_joining=False)
+        async with opening as engine:
             daemon = Daemon(engine, watcher)
             return await daemon.run()
 
@@ -119,7 +120,13 @@ class Daemon:
         if retry_after_s is None:
             self._events.file_unblocked(found.source_name, found.path)
             if result is not None and marker is not None:
-                marker.unlink(missing_ok=True)
+                self._remove_marker(marker)
+
+    def _remove_marker(self, marker: Path) -> None:
+        try:
+            marker.unlink(missing_ok=True)
+        except OSError as error:  # somebody else's directory: the marker stays, and is harmless
+            self._events.marker_left(marker, error.strerror or "")
 
     async def _watch_mongo(self) -> None:
         """Notice within seconds that MongoDB is away, also while nothing is loaded."""

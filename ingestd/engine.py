@@ -20,14 +20,18 @@ from ingestd.workers import ProcessSlots, usable_cores
 
 
 @asynccontextmanager
-async def open_mongo(settings: Settings, events: Events) -> AsyncIterator[Mongo]:
-    """The configured MongoDB; else the private one, started if no daemon runs it already.
+async def open_mongo(
+    settings: Settings, events: Events, *, is_joining: bool = True
+) -> AsyncIterator[Mongo]:
+    """The configured MongoDB; else the private one, started if nobody runs it already.
 
-    The connection is made at the first command.
+    ``is_joining``: one that somebody else runs will do, though it ends with them. The daemon
+    needs one of its own. The connection is made at the first command.
     """
     async with AsyncExitStack() as stack:
         uri = settings.mongo.uri.get_secret_value() if settings.mongo.uri else None
-        uri = uri or find_running(settings.paths.mongo)
+        if uri is None and is_joining:
+            uri = find_running(settings.paths.mongo)
         if uri is None:
             uri = await stack.enter_async_context(_private_mongod(settings, events))
         mongo = Mongo(uri, settings.mongo, events)
@@ -75,6 +79,8 @@ class Engine:
         await self.desk.rejects.prepare()
         for source in self.sources.values():
             await self.desk.loader.prepare(source)
+        for name, moment in (await self.desk.ledger.last_loads(list(self.sources))).items():
+            self.events.last_loaded(name, moment)
         await recover(self.desk.ledger, self.desk.loader, self.events, list(self.sources))
 
     def pipeline(self, done: Done) -> Pipeline:
@@ -84,9 +90,17 @@ class Engine:
 
 @asynccontextmanager
 async def open_engine(
-    settings: Settings, sources: Sequence[SourceSpec], events: Events, *, is_moving: bool
+    settings: Settings,
+    sources: Sequence[SourceSpec],
+    events: Events,
+    *,
+    is_moving: bool,
+    is_joining: bool = True,
 ) -> AsyncIterator[Engine]:
-    """Start workers and MongoDB. ``is_moving``: loaded files leave the directory they lie in."""
+    """Start workers and MongoDB.
+
+    ``is_moving``: loaded files leave the directory they lie in. ``is_joining``: see ``open_mongo``.
+    """
     refine = settings.refine
     slots = ProcessSlots(
         refine.workers or usable_cores(),
@@ -94,7 +108,8 @@ async def open_engine(
         timeout_s=refine.chunk_timeout,
         recycle_above=refine.recycle_above,
     )
-    async with slots.started() as workers, open_mongo(settings, events) as mongo:
+    opening = open_mongo(settings, events, is_joining=is_joining)
+    async with slots.started() as workers, opening as mongo:
         ledger, rejects = Ledger(mongo), Rejects(mongo)
         by_name = {source.name: source for source in sources}
         desk = Desk(

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import structlog
@@ -52,6 +53,10 @@ class Events:
             attempt=file.attempts, resumed_row=resumed_row,
         )  # fmt: skip
 
+    def last_loaded(self, source_name: str, moment: datetime) -> None:
+        """At start: when the source's newest file was loaded, as the ledger knows it."""
+        self.metrics.last_file_seconds.labels(source_name).set(moment.timestamp())
+
     def file_released(self, file: ClaimedFile) -> None:
         """The claimed file is no longer worked on, however it ended."""
         self.metrics.files_in_flight.labels(file.source_name).dec()
@@ -81,7 +86,11 @@ class Events:
         self._blocked[source_name, path] = BlockedFile(path, reason, hint)
         self._count_blocked(source_name)
         self._log.warning(
-            "file waits for a retry", source=source_name, file=path.name, reason=reason, hint=hint
+            "file waits for a retry",
+            source=source_name,
+            file=_shown(path),
+            reason=reason,
+            hint=hint,
         )
 
     def file_unblocked(self, source_name: str, path: Path) -> None:
@@ -202,9 +211,10 @@ class Events:
         )  # fmt: skip
 
     def path_ignored(self, source_name: str, path: Path, reason: str) -> None:
-        self._log.warning(
-            "path left alone", source=source_name, file=repr(path.name)[1:-1], reason=reason
-        )
+        self._log.warning("path left alone", source=source_name, file=_shown(path), reason=reason)
+
+    def marker_left(self, marker: Path, reason: str) -> None:
+        self._log.warning("done-marker cannot be removed", file=_shown(marker), reason=reason)
 
     # life
 
@@ -243,3 +253,8 @@ class Events:
 
     def http_failed(self, route: str, request_id: str, error: BaseException) -> None:
         self._log.error("request failed", route=route, request_id=request_id, exc_info=error)
+
+
+def _shown(path: Path) -> str:
+    """A file name that every terminal and every encoding can show."""
+    return repr(path.name)[1:-1]

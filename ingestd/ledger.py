@@ -317,6 +317,23 @@ class Ledger:
         }
         return await self._write("recovering", lambda: self._mongo.find(FILES, match))
 
+    async def last_loads(self, sources: Sequence[str]) -> dict[str, datetime]:
+        """When the newest committed file of each source was finished; none yet, no entry."""
+        moments = {}
+        for name in sources:
+            newest = await self._newest_committed(name)
+            if newest is not None:
+                moments[name] = newest["finished_at"]
+        return moments
+
+    async def _newest_committed(self, source_name: str) -> Document | None:
+        states = [state.value for state in COMMITTED]
+        match = {"source_name": source_name, "state": {"$in": states}}
+        newest_first = [("processed_at", -1)]
+        return await self._write(
+            "reading the ledger", lambda: self._mongo.find_one(FILES, match, sort=newest_first)
+        )
+
     async def earlier_versions(self, file: ClaimedFile) -> list[str]:
         """Ids of committed files of the same source and name, with other content."""
         match = {

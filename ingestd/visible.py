@@ -3,6 +3,10 @@
 A row carries the ``processed_at`` of the file that wrote it last: its *run*. It may be seen while
 that file is in a state of ``records.COMMITTED``. A list of all such runs would grow for ever, so
 a reader asks for the runs up to a horizon, except the few that are not committed.
+
+An ``upsert`` source is the exception: a row that replaced another is seen as soon as it is
+written, because hiding it would take both from the reader for as long as the file loads, and for
+ever if it fails.
 """
 
 from collections.abc import Iterable
@@ -10,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ingestd.config.source import SourceSpec
 from ingestd.ledger import FILES
 from ingestd.mongo import Document, Mongo
 from ingestd.records import COMMITTED, UNFINISHED, FileState
@@ -37,7 +42,7 @@ class VisibleRuns:
         return {"processed_at": condition}
 
 
-async def visible_runs(mongo: Mongo, source_name: str, **options: Any) -> VisibleRuns | None:
+async def visible_runs(mongo: Mongo, source: SourceSpec, **options: Any) -> VisibleRuns | None:
     """The runs whose rows may be seen from now on; ``None`` before a source's first file.
 
     Why rows read *after* this call, within its answer, belong to files that were complete before
@@ -50,25 +55,27 @@ async def visible_runs(mongo: Mongo, source_name: str, **options: Any) -> Visibl
     2. When the second query ran, the file of ``p`` was therefore known, and not claimed, loading
        or undone with rows. If it was committed, it was complete: rows are durable before the
        ledger says so. If it failed, was held or undone, it never commits as ``p`` again; its rows
-       are gone, or (an upsert cannot be taken back) ``committed_files`` tells them.
+       are gone, or (an upsert cannot be taken back) ``visible_files`` tells them.
 
     So the list is as long as the files at work, not as the history of failures. Rows of a file
-    undone later vanish while they are read; ``committed_files``, asked afterwards, tells that too.
+    undone later vanish while they are read; ``visible_files``, asked afterwards, tells that too.
     """
     newest = await mongo.find_one(
         FILES,
-        {"source_name": source_name, "state": {"$in": _ARRIVED}},
+        {"source_name": source.name, "state": {"$in": _ARRIVED}},
         sort=[("processed_at", -1)], projection={"_id": 0, "processed_at": 1}, **options,
     )  # fmt: skip
     if newest is None:
         return None
     horizon: datetime = newest["processed_at"]
+    if source.load.mode == "upsert":
+        return VisibleRuns(horizon)
     at_work = {"state": {"$in": [state.value for state in UNFINISHED]}}
     uncommitted = await mongo.find(
         FILES,
         {
             "$or": [
-                {"source_name": source_name, "processed_at": {"$lte": horizon}, **condition}
+                {"source_name": source.name, "processed_at": {"$lte": horizon}, **condition}
                 for condition in (at_work, {"has_rows": True})
             ]
         },
@@ -77,14 +84,14 @@ async def visible_runs(mongo: Mongo, source_name: str, **options: Any) -> Visibl
     return VisibleRuns(horizon, frozenset(file["processed_at"] for file in uncommitted))
 
 
-async def committed_files(
-    mongo: Mongo, source_name: str, runs: Iterable[datetime], **options: Any
+async def visible_files(
+    mongo: Mongo, source: SourceSpec, runs: Iterable[datetime], **options: Any
 ) -> dict[datetime, Document]:
-    """The ledger's documents of those runs that are committed now."""
+    """The ledger's documents of those runs whose rows may be seen now."""
+    states = _ARRIVED if source.load.mode == "upsert" else COMMITTED
     match = {
-        "source_name": source_name,
-        "state": {"$in": [state.value for state in COMMITTED]},
+        "source_name": source.name, "state": {"$in": list(states)},
         "processed_at": {"$in": list(runs)},
-    }
+    }  # fmt: skip
     found = await mongo.find(FILES, match, **options)
     return {file["processed_at"]: file for file in found}

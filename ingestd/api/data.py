@@ -16,9 +16,10 @@ from ingestd.api.query import LIST_PARAMETERS, ListQuery, read_list_query
 from ingestd.api.rows import Item, row_renderer, to_json
 from ingestd.api.sources import named_source
 from ingestd.api.walks import Walk
+from ingestd.config.source import SourceSpec
 from ingestd.ledger import FILES
 from ingestd.mongo import Document
-from ingestd.visible import VisibleRuns, committed_files, visible_runs
+from ingestd.visible import VisibleRuns, visible_files, visible_runs
 
 _PARAMETERS = (*LIST_PARAMETERS, "fields", "file_id")
 
@@ -50,6 +51,10 @@ class RowListing:
     one that a later file of an ``upsert`` source has moved to another run."""
     files: dict[datetime, Document] = field(default_factory=dict)
 
+    @property
+    def source(self) -> SourceSpec:
+        return self.context.sources[self.source_name]
+
     async def keep_to_file(self, file_id: str) -> None:
         """Rows of that file only."""
         match = {"_id": file_id, "source_name": self.source_name}
@@ -64,7 +69,7 @@ class RowListing:
     async def walk(self, after: Key | None) -> Walk | None:
         """The way on, under what is visible now and was when the walk began."""
         limit_ms = self.context.time_limit_ms
-        now = await visible_runs(self.context.mongo, self.source_name, max_time_ms=limit_ms)
+        now = await visible_runs(self.context.mongo, self.source, max_time_ms=limit_ms)
         if now is None:
             return None
         self.runs = now if self.runs is None else now.narrowed(self.runs)
@@ -83,8 +88,8 @@ class RowListing:
         """Without rows whose file was undone while they were read."""
         unknown = {item.key.moment for item in items} - self.files.keys()
         if unknown:
-            self.files |= await committed_files(
-                self.context.mongo, self.source_name, unknown,
+            self.files |= await visible_files(
+                self.context.mongo, self.source, unknown,
                 max_time_ms=self.context.time_limit_ms,
             )  # fmt: skip
         return [item for item in items if item.key.moment in self.files]

@@ -26,9 +26,11 @@ START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 SCHEMA = {"order_id": "string", "amount": "float64", "country": "string"}
 
 
-def source(name: str = "orders", schema: dict[str, Any] | None = None) -> SourceSpec:
+def source(
+    name: str = "orders", schema: dict[str, Any] | None = None, **load: Any
+) -> SourceSpec:  # fmt: skip
     return SourceSpec.model_validate(
-        {"name": name, "file_pattern": f"{name}/*.csv", "schema": schema or SCHEMA}
+        {"name": name, "file_pattern": f"{name}/*.csv", "schema": schema or SCHEMA, "load": load}
     )
 
 

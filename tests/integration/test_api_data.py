@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from api_world import START, World, running
+from api_world import START, World, running, source
 
 from ingestd.records import COMMITTED, FileState
 from ingestd.visible import visible_runs
@@ -79,7 +79,7 @@ async def test_a_duplicate_does_not_open_the_view_on_files_claimed_later(world: 
     """Its time may lie after that of a file that is only being claimed."""
     await world.add_file(orders(1))
     await world.add_file([], state="duplicate", processed_at=START + timedelta(days=1))
-    runs = await visible_runs(world.mongo, "orders")
+    runs = await visible_runs(world.mongo, source())
     assert runs is not None
     assert runs.horizon == START + timedelta(minutes=1)
 
@@ -128,6 +128,18 @@ async def test_a_walk_never_sees_a_row_again_that_an_upsert_moved(world: World) 
         await world.mongo.update("orders", {"order_id": "o0"}, change)
         await world.mongo.update("files", {"_id": mover}, {"$set": {"state": "archived"}})
     assert seen == [f"o{number}" for number in range(8)]
+
+
+async def test_an_upserted_row_is_seen_while_its_file_loads_and_after_it_failed(
+    mongo_uri: str, database: str
+) -> None:
+    """It took the place of a row that readers had: hidden, both would be gone."""
+    specs = (source(mode="upsert", key=["order_id"]),)
+    async with running(mongo_uri, database, specs) as world:
+        for state in ("archived", "loading", "failed"):
+            await world.add_file([{"order_id": state, "amount": 1.0, "country": "US"}], state)
+        rows = await world.rows("/data/orders")
+        assert [row["order_id"] for row in rows] == ["archived", "loading", "failed"]
 
 
 async def test_a_file_undone_in_mid_walk_is_not_seen_any_more(world: World) -> None:

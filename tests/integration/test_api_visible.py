@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from api_world import World, running
+from api_world import World, running, source
 from pymongo import MongoClient
 
 from ingestd.ledger import Ledger
@@ -40,7 +40,7 @@ async def test_no_file_is_claimed_at_or_before_a_horizon_once_seen(world: World)
     )
     seen: list[tuple[datetime, set[str]]] = []
     while not claims.done():
-        runs = await visible_runs(world.mongo, "orders")
+        runs = await visible_runs(world.mongo, source())
         if runs is not None:
             seen.append((runs.horizon, await runs_up_to(world, runs.horizon)))
             assert len(runs.hidden) == len(seen[-1][1])
@@ -61,7 +61,7 @@ async def test_only_files_at_work_are_listed_as_hidden(world: World) -> None:
         at_work.add((await world.mongo.find("files", {"_id": identity}))[0]["processed_at"])
     await world.add_file([], "loading", source_name="others")
     await world.add_file([])
-    runs = await visible_runs(world.mongo, "orders")
+    runs = await visible_runs(world.mongo, source())
     assert runs is not None
     assert runs.hidden == at_work
 
