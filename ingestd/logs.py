@@ -8,7 +8,7 @@ import logging
 import logging.handlers
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import Processor
@@ -18,8 +18,10 @@ Format = Literal["auto", "json", "console"]
 _ERROR_FILE_BYTES = 10 * 2**20
 
 
-def configure(level: str, log_format: Format, error_file: Path | None) -> None:
-    """Send every log line to stdout and, from ERROR up, to ``error_file`` as JSON too.
+def configure(
+    level: str, log_format: Format, error_file: Path | None, stream: TextIO | None = None
+) -> None:
+    """Send every log line to stdout (or ``stream``) and, from ERROR up, to ``error_file`` too.
 
     Raises:
         OSError: ``error_file`` cannot be written.
@@ -31,10 +33,11 @@ def configure(level: str, log_format: Format, error_file: Path | None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    is_json = log_format == "json" or (log_format == "auto" and not sys.stdout.isatty())
-    stdout = logging.StreamHandler(sys.stdout)
-    stdout.setFormatter(_formatter(shared, is_json))
-    handlers: list[logging.Handler] = [stdout]
+    stream = stream or sys.stdout
+    is_json = log_format == "json" or (log_format == "auto" and not stream.isatty())
+    lines = logging.StreamHandler(stream)
+    lines.setFormatter(_formatter(shared, is_json))
+    handlers: list[logging.Handler] = [lines]
     if error_file is not None:
         handlers.append(_error_handler(error_file, shared))
     root = logging.getLogger()

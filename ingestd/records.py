@@ -203,5 +203,6 @@ class FileResult:
     message: str = ""
     hint: str = ""
     moved_to: Path | None = None
+    rejects_file: Path | None = None
     queryable_s: float | None = None
     """Seconds from the moment the file was found until its rows could be queried."""

@@ -164,5 +164,7 @@ class SourceSpec(Section):
     @property
     def config_hash(self) -> str:
         """16 hex characters that change when anything about the source's rows changes."""
-        text = self.model_dump_json(exclude={"file_pattern", "done_marker", "overdue_after"})
+        of_files = {"file_pattern": True, "done_marker": True, "overdue_after": True}
+        of_retries = {"errors": {"retries": True, "retry_delay": True}}
+        text = self.model_dump_json(exclude={**of_files, **of_retries})
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -25,6 +25,7 @@ class Outcome:
     counts: Counts = field(default_factory=Counts)
     error: Document | None = None
     moved_to: Path | None = None
+    rejects_file: Path | None = None
     queryable_s: float | None = None
 
 
@@ -52,7 +53,7 @@ class Desk:
         result = FileResult(
             file.file_id, file.source_name, file.name, outcome.state, outcome.counts,
             message=error["message"], hint=error["hint"], moved_to=outcome.moved_to,
-            queryable_s=outcome.queryable_s,
+            rejects_file=outcome.rejects_file, queryable_s=outcome.queryable_s,
         )  # fmt: skip
         self.events.file_finished(result)
         return result

@@ -137,9 +137,11 @@ class Intake:
         away, file = self.desk.put_away, claim.file
         if claim.state is FileState.LOADED:
             header = identified.layout.header if identified.layout else b""
-            await away.write_rejects(file, claim.counts, header)
+            rejects = await away.write_rejects(file, claim.counts, header)
             moved = await away.move(file, file.file_id, claim.target)
-            outcome = Outcome(FileState.ARCHIVED, claim.counts, moved_to=moved)
+            outcome = Outcome(
+                FileState.ARCHIVED, claim.counts, moved_to=moved, rejects_file=rejects
+            )
         else:
             error = claim.error or {"type": "", "message": "", "hint": ""}
             moved = await away.set_aside(file, claim.target, error)

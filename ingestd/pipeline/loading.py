@@ -142,7 +142,8 @@ class Loading:
         file, away = job.file, self.desk.put_away
         outcome = Outcome(FileState.ARCHIVED, job.counts, queryable_s=queryable_s)
         try:
-            await away.write_rejects(file, job.counts, job.layout.header)
+            rejects = await away.write_rejects(file, job.counts, job.layout.header)
+            outcome = replace(outcome, rejects_file=rejects)
             outcome = replace(outcome, moved_to=await away.move(file, file.file_id, target))
         except (FileUnavailable, OSError) as error:
             told = describe(error)

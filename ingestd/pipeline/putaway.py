@@ -43,11 +43,14 @@ class PutAway:
         directory = self.paths.failed / file.source_name
         return await anyio.to_thread.run_sync(free_name, directory, file.path.name)
 
-    async def write_rejects(self, file: ClaimedFile, counts: Counts, header: bytes) -> None:
+    async def write_rejects(
+        self, file: ClaimedFile, counts: Counts, header: bytes
+    ) -> Path | None:  # fmt: skip
         """The refused rows of a loaded file, for a person to mend and drop again."""
-        if counts.error_count:
-            directory = self.paths.rejects / file.source_name
-            await self.rejects.write_rejects_file(file, header, directory)
+        if not counts.error_count:
+            return None
+        directory = self.paths.rejects / file.source_name
+        return await self.rejects.write_rejects_file(file, header, directory)
 
     async def move(self, file: ClaimedFile, identity: str, target: Path | None) -> Path | None:
         """Move a file to where the ledger says it goes, and record that it is there.

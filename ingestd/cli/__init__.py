@@ -1,0 +1,169 @@
+"""The commands: what they are called, what they take, what they say of themselves.
+
+Each reads the configuration, does one thing, and ends with a documented code. Their modules are
+imported only when they run, so that ``ingestd --help`` does not wait for Polars and MongoDB.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingestd import __version__
+from ingestd.records import FileState
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", metavar="DIR_OR_FILE",
+        help="Directory with ingestd.toml, or such a file; else ./config, else /etc/ingestd",
+    ),
+]  # fmt: skip
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
+SourceFilter = Annotated[
+    str | None, typer.Option("--source", "-s", metavar="NAME", help="Only of this source")
+]
+LimitOption = Annotated[
+    int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many, the newest")
+]
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"ingestd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it")
+    ] = False,
+) -> None:
+    """The daemon that turns dropped files into clean MongoDB documents.
+
+    Exit codes: 0 fine, 1 failed, 2 wrong use, 65 some rows were refused, 69 MongoDB is away,
+    78 the configuration has mistakes.
+    """
+
+
+@app.command()
+def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Run the daemon until SIGTERM or Ctrl-C; a second one does not wait for files at work.
+
+    With --json every log line is JSON, on a terminal too.
+    """
+    from ingestd.cli.run import run_daemon
+
+    raise typer.Exit(run_daemon(config, as_json=as_json))
+
+
+@app.command()
+def load(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Files to load"),
+    ],
+    source: Annotated[
+        str, typer.Option("--source", "-s", metavar="NAME", help="The source they belong to")
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Move them to archive or failed, as the daemon does")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for MongoDB")
+    ] = 30.0,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the log on stderr, too")
+    ] = False,
+) -> None:
+    """Load files through the daemon's pipeline, once; they stay where they are.
+
+    What was loaded before is not loaded again. Stopped or killed, the same command goes on.
+    """
+    from ingestd.cli.load import LoadOptions, load_files
+
+    options = LoadOptions(is_archiving=archive, wait_s=wait, is_verbose=verbose, as_json=as_json)
+    raise typer.Exit(load_files(config, source, files, options))
+
+
+@app.command()
+def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check the settings and all sources; tell every mistake at once."""
+    from ingestd.cli.check import check_configuration
+
+    raise typer.Exit(check_configuration(config, as_json=as_json))
+
+
+@app.command()
+def files(
+    file_id: Annotated[
+        str | None, typer.Argument(metavar="[FILE_ID]", help="Everything about one file")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    source: SourceFilter = None,
+    state: Annotated[
+        list[FileState] | None, typer.Option("--state", help="Only in this state (repeatable)")
+    ] = None,
+    limit: LimitOption = 20,
+) -> None:
+    """List the files of the ledger, newest first."""
+    from ingestd.cli.files import FileFilter, show_file, show_files
+
+    if file_id is not None:
+        raise typer.Exit(show_file(config, file_id, as_json=as_json))
+    raise typer.Exit(
+        show_files(config, FileFilter(source, tuple(state or ()), limit), as_json=as_json)
+    )
+
+
+@app.command()
+def errors(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    source: SourceFilter = None,
+    file: Annotated[
+        str | None, typer.Option("--file", "-f", metavar="NAME_OR_ID", help="Only of this file")
+    ] = None,
+    limit: LimitOption = 20,
+) -> None:
+    """List what was refused, and why; the newest last."""
+    from ingestd.cli.errors import ErrorFilter, show_errors
+
+    raise typer.Exit(show_errors(config, ErrorFilter(source, file, limit), as_json=as_json))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End with a summary")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch directory")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what ingestd does: a daemon, a private MongoDB, and sample files of many kinds."""
+    from ingestd.demo import DemoOptions, run_demo
+
+    raise typer.Exit(run_demo(DemoOptions(is_once=once, keeps=keep, as_json=as_json)))
+
+
+def main() -> None:
+    """Entry point of the ``ingestd`` script."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        from ingestd.cli.endings import tell
+
+        sys.exit(tell(error))

@@ -1,0 +1,81 @@
+"""``ingestd check``: all mistakes of a configuration at once, or what it says when it has none."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.text import Text
+
+from ingestd.cli.configured import read_compiled
+from ingestd.cli.endings import show_problems
+from ingestd.cli.screen import Column, clean, show_json, show_table, stdout
+from ingestd.config.reading import Reading
+from ingestd.config.source import SourceSpec
+from ingestd.errors import ExitCode
+
+_COLUMNS = (
+    Column("source"), Column("pattern"), Column("columns", is_number=True),
+    Column("rules", is_number=True), Column("checks", is_number=True),
+    Column("steps", is_number=True), Column("mode"), Column("described in"),
+)  # fmt: skip
+
+
+def check_configuration(location: Path | None, *, as_json: bool) -> int:
+    """Report on stdout; the exit code says whether there are mistakes."""
+    reading = read_compiled(location)
+    if as_json:
+        show_json(_as_document(reading))
+    elif reading.problems:
+        show_problems(stdout(), reading.problems)
+    else:
+        _show_summary(reading)
+    return ExitCode.CONFIG if reading.problems else ExitCode.OK
+
+
+def _show_summary(reading: Reading) -> None:
+    console = stdout()
+    show_table(console, _COLUMNS, [_row(source, reading) for source in reading.sources])
+    console.print(Text("no mistakes", "bold green").append(f" in {_place(reading)}", "default"))
+
+
+def _place(reading: Reading) -> str:
+    if reading.config_file is None:
+        return "the configuration"
+    return clean(reading.config_file)
+
+
+def _row(source: SourceSpec, reading: Reading) -> list[str]:
+    file = reading.source_files[source.name]
+    base = reading.config_file.parent if reading.config_file else file.parent
+    shown = file.relative_to(base) if file.is_relative_to(base) else file
+    return [
+        source.name, clean(source.file_pattern), str(len(source.columns)),
+        str(_rule_count(source)), str(len(source.checks)), str(len(source.transform)),
+        _mode(source), clean(shown),
+    ]  # fmt: skip
+
+
+def _rule_count(source: SourceSpec) -> int:
+    return sum(len(rules.model_fields_set) for rules in source.validation_rules.values())
+
+
+def _mode(source: SourceSpec) -> str:
+    key = f" by {', '.join(map(clean, source.load.key))}" if source.load.key else ""
+    return f"{source.load.mode}{key}"
+
+
+def _as_document(reading: Reading) -> dict[str, object]:
+    return {
+        "is_ok": not reading.problems,
+        "config_file": None if reading.config_file is None else str(reading.config_file),
+        "problems": [asdict(problem) for problem in reading.problems],
+        "sources": [
+            {
+                "name": source.name, "file": str(reading.source_files[source.name]),
+                "file_pattern": source.file_pattern, "columns": list(source.columns),
+                "rules": _rule_count(source), "checks": len(source.checks),
+                "steps": [next(iter(step)) for step in source.transform],
+                "mode": source.load.mode, "key": list(source.load.key),
+            }
+            for source in reading.sources
+        ],
+    }  # fmt: skip

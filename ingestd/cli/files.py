@@ -1,0 +1,118 @@
+"""``ingestd files``: what the ledger knows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from ingestd.api.files import as_file
+from ingestd.api.rows import to_json
+from ingestd.cli.endings import show_error
+from ingestd.cli.reading import ask_mongo, named_source
+from ingestd.cli.screen import (
+    Column,
+    clean,
+    local_time,
+    short,
+    show_json,
+    show_table,
+    state_text,
+    stderr,
+    stdout,
+)
+from ingestd.config.reading import read, require
+from ingestd.errors import ExitCode
+from ingestd.ledger import FILES
+from ingestd.mongo import Document, Mongo
+from ingestd.records import FileState
+
+_COLUMNS = (
+    Column("file id"), Column("source"), Column("file"), Column("state"),
+    Column("rows", is_number=True), Column("loaded", is_number=True),
+    Column("refused", is_number=True), Column("arrived"), Column("why"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FileFilter:
+    """Which files, and how many of them."""
+
+    source: str | None
+    states: tuple[FileState, ...]
+    limit: int
+
+    def as_match(self) -> Document:
+        """The condition for MongoDB."""
+        match: Document = {}
+        if self.source is not None:
+            match["source_name"] = self.source
+        if self.states:
+            match["state"] = {"$in": [state.value for state in self.states]}
+        return match
+
+
+def show_files(location: Path | None, wanted: FileFilter, *, as_json: bool) -> int:
+    """List files, newest first."""
+    settings, sources = require(read(location))
+    found = ask_mongo(settings, partial(_find, wanted=wanted))
+    if not found and wanted.source is not None:
+        named_source(wanted.source, sources)
+    if as_json:
+        show_json([json.loads(to_json(as_file(document))) for document in found])
+    elif found:
+        show_table(stdout(), _COLUMNS, [_row(document) for document in found])
+    else:
+        stderr().print("no such files")
+    return ExitCode.OK
+
+
+async def _find(mongo: Mongo, wanted: FileFilter) -> list[Document]:
+    return await mongo.find(
+        FILES, wanted.as_match(), sort=[("processed_at", -1), ("_id", -1)], limit=wanted.limit
+    )
+
+
+def show_file(location: Path | None, file_id: str, *, as_json: bool) -> int:
+    """Everything about one file."""
+    settings, _ = require(read(location))
+    found = ask_mongo(settings, partial(_find_one, file_id=file_id))
+    if found is None:
+        show_error(stderr(), f"there is no file {file_id}", "see `ingestd files` for what there is")
+        return ExitCode.FAILED
+    document = json.loads(to_json(as_file(found)))
+    if as_json:
+        show_json(document)
+    else:
+        _show_fields(document)
+    return ExitCode.OK
+
+
+async def _find_one(mongo: Mongo, file_id: str) -> Document | None:
+    return await mongo.find_one(FILES, {"_id": file_id})
+
+
+def _show_fields(document: Mapping[str, Any]) -> None:
+    console, error = stdout(), document["error"] or {}
+    fields = {**document, "error": error.get("message"), "hint": error.get("hint")}
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        if value not in (None, ""):
+            console.print(Text(f"{name:<{width}}  ", "bold").append(clean(value), "not bold"))
+
+
+def _row(document: Document) -> list[Text | str]:
+    error = document.get("error") or {}
+    return [
+        clean(document["_id"]), clean(document["source_name"]), short(document["name"], 60),
+        state_text(clean(document["state"])), _number(document, "record_count"),
+        _number(document, "success_count"), _number(document, "error_count"),
+        local_time(document.get("discovered_at")), short(error.get("message")),
+    ]  # fmt: skip
+
+
+def _number(document: Document, name: str) -> str:
+    return f"{document.get(name) or 0:,}"
