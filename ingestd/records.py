@@ -83,8 +83,6 @@ class Chunk:
     stat: FileStat
     start: Position
     end: Position
-    is_regular: bool
-    """Its quotes are well formed and no line is blank: records end where quotes pair up."""
 
     @property
     def size_bytes(self) -> int:

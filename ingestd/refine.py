@@ -15,7 +15,6 @@ from ingestd.elements import Encoded, UnencodableRows
 from ingestd.errors import ConfigError, FileRefused, Problem
 from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
-from ingestd.formats.text import TextChunk
 from ingestd.records import ROW, Chunk, RefinedChunk, Rejection, Violation
 from ingestd.transform import Transform, compile_transform
 from ingestd.validate import Validator, compile_validator, typed_values, unique_columns
@@ -111,7 +110,7 @@ def _refine(
         ends=encoded.ends.tobytes(),
         document_count=document_count,
         filtered_count=filtered_count,
-        rejections=_rejections(text, rejected),
+        rejections=text.rejections(rejected),
     )
 
 
@@ -143,22 +142,12 @@ def _encode(frame: pl.DataFrame, compiled: Compiled, run: Run, rejected: Rejecte
             frame = frame.filter(pl.Series(keep))
 
 
-def _rejections(text: TextChunk, rejected: Rejected) -> tuple[Rejection, ...]:
-    if not rejected:
-        return ()
-    wanted = text.frame.filter(pl.col(ROW).is_in(list(rejected)))
-    records = {record.pop(ROW): record for record in wanted.iter_rows(named=True)}
-    return tuple(
-        text.rejection(index, rejected[index], records.get(index)) for index in sorted(rejected)
-    )
-
-
 def recover_rows(plan: Plan, chunk: Chunk, rows: Mapping[int, Violation]) -> tuple[Rejection, ...]:
     """The rejections of rows that MongoDB refused: row number (from 1) → its reason."""
     source = compile_source(plan.source).source
     text = FORMATS[source.format].read(chunk, plan.columns, source, plan.limits)
     first = chunk.start.row + 1
-    return _rejections(text, {row - first: (reason,) for row, reason in rows.items()})
+    return text.rejections({row - first: (reason,) for row, reason in rows.items()})
 
 
 def digest_values(plan: Plan, chunk: Chunk) -> dict[str, bytes]:

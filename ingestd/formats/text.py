@@ -1,19 +1,20 @@
 """A chunk as text: what every format makes of bytes, before anything is parsed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ingestd.records import Chunk, Rejection, Violation
+from ingestd.records import ROW, Chunk, Rejection, Violation
 
 Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """Where each record of a chunk lies in its bytes."""
+    """Where each record of a chunk lies in its bytes; ``ends`` are after the record ends."""
 
     chunk: Chunk
     octets: bytes
@@ -25,9 +26,12 @@ class Records:
         raw = self.octets[self.starts[index] : self.ends[index]]
         return raw.removesuffix(b"\n").removesuffix(b"\r")
 
-    def line(self, index: int) -> int:
-        """The physical line a record begins on, from 1."""
-        return self.chunk.start.line + self.octets.count(b"\n", 0, int(self.starts[index])) + 1
+    def lines(self, indexes: list[int]) -> list[int]:
+        """The physical lines on which these records begin, from 1."""
+        newlines = np.flatnonzero(np.frombuffer(self.octets, np.uint8) == ord("\n"))
+        before = np.searchsorted(newlines, self.starts[indexes])
+        lines: list[int] = (before + (self.chunk.start.line + 1)).tolist()
+        return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +43,31 @@ class TextChunk:
     faults: dict[int, Violation]
     """Why the other records cannot be read, by their index in the chunk."""
 
-    def rejection(
-        self, index: int, violations: tuple[Violation, ...], record: dict[str, str | None] | None
-    ) -> Rejection:
-        """The rejection of one record of this chunk; ``index`` counts from 0."""
-        return Rejection(
-            row=self.records.chunk.start.row + index + 1,
-            line=self.records.line(index),
-            error_type=_error_type(violations),
-            violations=violations,
-            record=record,
-            raw=self.records.raw(index),
+    def rejections(self, reasons: Mapping[int, tuple[Violation, ...]]) -> tuple[Rejection, ...]:
+        """The rejections of records of this chunk, by their index from 0, in their order."""
+        if not reasons:
+            return ()
+        indexes = sorted(reasons)
+        texts = self._texts(indexes)
+        first_row = self.records.chunk.start.row + 1
+        return tuple(
+            Rejection(
+                row=first_row + index,
+                line=line,
+                error_type=_error_type(reasons[index]),
+                violations=reasons[index],
+                record=texts.get(index),
+                raw=self.records.raw(index),
+            )
+            for index, line in zip(indexes, self.records.lines(indexes), strict=True)
         )
+
+    def _texts(self, indexes: list[int]) -> dict[int, dict[str, str | None]]:
+        """The readable ones of these records as texts."""
+        rows = self.frame[ROW].to_numpy()
+        wanted = self.frame[np.flatnonzero(np.isin(rows, indexes))]
+        texts = wanted.drop(ROW).iter_rows(named=True)
+        return dict(zip(wanted[ROW].to_list(), texts, strict=True))
 
 
 def _error_type(violations: tuple[Violation, ...]) -> str:

@@ -15,14 +15,16 @@ RETURN = 0x0D
 class Dialect:
     """Delimiter and quote as byte values, and the patterns made of them.
 
-    ``record`` matches one record with its end (RFC 4180 section 2, LF or CRLF); ``field``
-    matches one field with what ends it. A quote inside an unquoted field matches neither.
+    ``record`` matches one record with its end (RFC 4180 section 2, LF or CRLF); ``unfinished``
+    the rest of a block that may be the beginning of one; ``field`` one field with what ends it.
+    A quote inside an unquoted field matches none of them.
     """
 
     delimiter: int
     quote: int | None
     codec: str
     record: re.Pattern[bytes]
+    unfinished: re.Pattern[bytes]
     field: re.Pattern[bytes]
 
     @property
@@ -35,15 +37,16 @@ def compile_dialect(delimiter: str, quote: str, encoding: str) -> Dialect:
     """The dialect of these three; equal arguments give the same object."""
     d, q = re.escape(delimiter.encode()), re.escape(quote.encode())
     plain = b"[^%b%b\n]*+" % (d, q)
-    cell = plain
-    if quote:
-        cell = b"(?:%b[^%b]*+(?:%b%b[^%b]*+)*+%b|%b)" % (q, q, q, q, q, q, plain)
-    end = rb"(?:\r?\n|\Z)"
+    opened = b"%b[^%b]*+(?:%b%b[^%b]*+)*+" % (q, q, q, q, q)
+    cell = b"(?:%b%b|%b)" % (opened, q, plain) if quote else plain
+    cut = b"(?:%b(?:%b\r?)?|%b)" % (opened, q, plain) if quote else plain
+    end = rb"\r?\n"
     return Dialect(
         delimiter=ord(delimiter),
         quote=ord(quote) if quote else None,
         codec=codecs.lookup(encoding).name,
         record=re.compile(b"%b(?:%b%b)*+%b" % (cell, d, cell, end)),
+        unfinished=re.compile(rb"(?:%b%b)*+%b\Z" % (cell, d, cut)),
         field=re.compile(b"(%b)(%b|%b)" % (cell, d, end)),
     )
 

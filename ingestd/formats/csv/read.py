@@ -9,11 +9,13 @@ import polars as pl
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileUnavailable
 from ingestd.formats.csv.dialect import Dialect, dialect_of
-from ingestd.formats.csv.records import Scan, Span, read_records
-from ingestd.formats.csv.structure import field_counts, read_structure
+from ingestd.formats.csv.quotes import count_fields
+from ingestd.formats.csv.records import Scan, find_records
 from ingestd.formats.limits import Limits, changed
 from ingestd.formats.text import Records, TextChunk
 from ingestd.records import ROW, Chunk, Violation
+
+Faults = dict[int, Violation]
 
 _FAULTS = {
     "stray_quote": "a quote stands where none may: quote the whole field and double quotes in it",
@@ -29,13 +31,16 @@ def read(
     """See ``Format.read``."""
     dialect = dialect_of(source.csv)
     octets = _read_octets(chunk)
-    scan = Scan(dialect, len(columns), limits.max_record_bytes)
-    if chunk.is_regular:
-        records, faults = _regular_records(chunk, octets, scan)
-    else:
-        records, faults = _careful_records(chunk, octets, scan)
-    _find_nul(records, faults)
-    _find_undecodable(records, faults, dialect)
+    found = find_records(
+        octets, Scan(dialect, len(columns), limits.max_record_bytes), is_final=True
+    )  # fmt: skip
+    if found.starts.size != chunk.row_count:
+        raise _changed(chunk)
+    records = Records(chunk, octets, found.starts, found.ends)
+    faults = _find_miscounted(records, dialect, len(columns))
+    faults |= {i: Violation(None, rule, None, _FAULTS[rule]) for i, rule in found.faults.items()}
+    faults |= _find_nul(records)
+    faults |= _find_undecodable(records, dialect)
     return TextChunk(_parse(records, faults, columns, source), records, faults)
 
 
@@ -54,85 +59,64 @@ def _read_octets(chunk: Chunk) -> bytes:
             "was it removed or its mode changed while it was loaded?",
         ) from error  # fmt: skip
     if is_changed or len(octets) != chunk.size_bytes:
-        raise FileUnavailable(
-            "file_changed", f"{chunk.path.name} changed while it was loaded",
-            "write under another name and rename when it is complete",
-        )  # fmt: skip
+        raise _changed(chunk)
     return octets if octets.endswith(b"\n") else octets + b"\n"
 
 
-def _regular_records(
-    chunk: Chunk, octets: bytes, scan: Scan
-) -> tuple[Records, dict[int, Violation]]:
-    view = memoryview(octets)
-    found = read_structure(view, scan.dialect)
-    counts = field_counts(view, found, scan.dialect)
-    starts = np.concatenate((np.zeros(1, np.int64), found.ends[:-1]))
-    wrong = np.flatnonzero(counts != scan.field_count)
-    faults = {int(i): _field_count_fault(int(counts[i]), scan.field_count) for i in wrong}
-    return Records(chunk, octets, starts, found.ends), faults
+def _changed(chunk: Chunk) -> FileUnavailable:
+    return FileUnavailable(
+        "file_changed", f"{chunk.path.name} changed while it was loaded",
+        "write under another name and rename when it is complete",
+    )  # fmt: skip
 
 
-def _careful_records(
-    chunk: Chunk, octets: bytes, scan: Scan
-) -> tuple[Records, dict[int, Violation]]:
-    spans = list(read_records(octets, scan, is_final=True))
-    starts = np.fromiter((span.start for span in spans), np.int64, len(spans))
-    ends = np.fromiter((span.end for span in spans), np.int64, len(spans))
-    faults = {}
-    for index, span in enumerate(spans):
-        fault = _fault_of_span(octets, span, scan)
-        if fault is not None:
-            faults[index] = fault
-    return Records(chunk, octets, starts, ends), faults
+def _find_miscounted(records: Records, dialect: Dialect, expected: int) -> Faults:
+    octets = np.frombuffer(records.octets, np.uint8)
+    counts = count_fields(octets, records.starts, records.ends, dialect)
+    wrong = np.flatnonzero(counts != expected)
+    return {
+        index: Violation(
+            None,
+            "too_few_fields" if count < expected else "too_many_fields",
+            None,
+            f"{count} fields instead of {expected}",
+        )
+        for index, count in zip(wrong.tolist(), counts[wrong].tolist(), strict=True)
+    }
 
 
-def _fault_of_span(octets: bytes, span: Span, scan: Scan) -> Violation | None:
-    if span.fault:
-        return Violation(None, span.fault, None, _FAULTS[span.fault])
-    count = _count_fields(octets[span.start : span.end], scan.dialect)
-    return None if count == scan.field_count else _field_count_fault(count, scan.field_count)
-
-
-def _count_fields(record: bytes, dialect: Dialect) -> int:
-    if dialect.quote is None or dialect.quote not in record:
-        return record.count(dialect.delimiter) + 1
-    outside = record.split(bytes([dialect.quote]))[::2]
-    return sum(part.count(dialect.delimiter) for part in outside) + 1
-
-
-def _field_count_fault(found: int, expected: int) -> Violation:
-    rule = "too_few_fields" if found < expected else "too_many_fields"
-    return Violation(None, rule, None, f"{found} fields instead of {expected}")
-
-
-def _find_nul(records: Records, faults: dict[int, Violation]) -> None:
+def _find_nul(records: Records) -> Faults:
     if b"\0" not in records.octets:
-        return
+        return {}
     at = np.flatnonzero(np.frombuffer(records.octets, np.uint8) == 0)
-    for index in np.unique(np.searchsorted(records.ends, at, side="right")):
-        faults[int(index)] = Violation(None, "nul_byte", None, _FAULTS["nul_byte"])
+    found = np.unique(np.searchsorted(records.ends, at, side="right")).tolist()
+    return dict.fromkeys(found, Violation(None, "nul_byte", None, _FAULTS["nul_byte"]))
 
 
-def _find_undecodable(records: Records, faults: dict[int, Violation], dialect: Dialect) -> None:
-    """Mark each record that holds bytes which are not the declared encoding."""
-    if records.octets.isascii():
-        return
-    position = 0
-    while True:
+def _find_undecodable(records: Records, dialect: Dialect) -> Faults:
+    """Each record that holds bytes which are not the declared encoding."""
+    if records.octets.isascii() or _is_decodable(records.octets, dialect):
+        return {}
+    faults = {}
+    for index in range(records.starts.size):
         try:
-            records.octets[position:].decode(dialect.codec)
+            records.raw(index).decode(dialect.codec)
         except UnicodeDecodeError as error:
-            index = int(np.searchsorted(records.ends, position + error.start, side="right"))
             message = f"byte 0x{error.object[error.start]:02x} is not {dialect.codec}"
             faults[index] = Violation(None, "encoding", None, message)
-            position = int(records.ends[index])
-        else:
-            return
+    return faults
+
+
+def _is_decodable(octets: bytes, dialect: Dialect) -> bool:
+    try:
+        octets.decode(dialect.codec)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parse(
-    records: Records, faults: dict[int, Violation], columns: tuple[str, ...], source: SourceSpec
+    records: Records, faults: Faults, columns: tuple[str, ...], source: SourceSpec
 ) -> pl.DataFrame:
     """Parse the records without fault, every column as text."""
     names = [f"column_{index + 1}" for index in range(len(columns))]
@@ -151,7 +135,7 @@ def _parse(
         columns=list(wanted),
         separator=source.csv.delimiter,
         quote_char=source.csv.quote or None,
-        null_values=[text for text in source.csv.null_values if text] or None,
+        null_values=list(source.csv.null_values) or None,
         empty_string_is_null="" in source.csv.null_values,
         raise_if_empty=False,
     )
@@ -168,7 +152,7 @@ def _trimmed(text: pl.Expr, null_values: tuple[str, ...]) -> pl.Expr:
     return pl.when(bare.is_in(list(null_values)).not_()).then(bare)
 
 
-def _without(records: Records, faults: dict[int, Violation]) -> bytes:
+def _without(records: Records, faults: Faults) -> bytes:
     """The bytes of all records but the faulty ones and the blank lines between records."""
     starts, ends = records.starts, records.ends
     is_gapless = starts.size > 0 and starts[0] == 0 and ends[-1] == len(records.octets)

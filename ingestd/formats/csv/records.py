@@ -1,23 +1,20 @@
-"""Reading record by record, for blocks with something wrong in them.
+"""Where the records of a block begin and end, found for all of them at once.
 
-A record is taken as well formed when it obeys the quote rule and, if it spans several lines,
-has the expected number of fields; otherwise the damage is confined to one physical line and
-reading goes on at the next. So an open quote costs one row, not the rest of the file.
+A line is a record, unless its quotes say otherwise. A record of several lines must obey the
+quote rule, have the expected number of fields, and keep within the largest size; otherwise the
+damage is confined to its first line and reading goes on at the next. So an open quote costs one
+row, not the rest of the file. Lines without content are no records.
+
+What becomes of a line depends on the bytes from there on, never on how the file is cut.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingestd.formats.csv.dialect import Dialect, split_fields
+import numpy as np
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One record: bytes ``start`` to ``end``, record end included. ``fault`` is "" when fine."""
-
-    start: int
-    end: int
-    fault: str = ""
+from ingestd.formats.csv.dialect import NEWLINE, RETURN, Dialect, split_fields
+from ingestd.formats.csv.quotes import Mask, Octets, odd_lines
+from ingestd.formats.text import Positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,50 +26,105 @@ class Scan:
     max_record_bytes: int
 
 
-def read_records(block: bytes, scan: Scan, *, is_final: bool) -> Iterator[Span]:
-    """Yield the records of ``block``, which starts at a record, without blank lines.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The records of a block. ``end``: so many of its bytes are records or blank lines."""
 
-    Unless ``is_final``, stops before a record that might go on behind the end of the block.
+    starts: Positions
+    ends: Positions
+    """After the record end."""
+    faults: dict[int, str]
+    """Rules that records break, by their index."""
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The lines of a block, on their way to become records."""
+
+    block: bytes
+    starts: Positions
+    ends: Positions
+    """Of the record that begins on each line."""
+    is_start: Mask
+    """Whether a record begins on the line."""
+    faults: dict[int, str]
+
+
+def find_records(block: bytes, scan: Scan, *, is_final: bool) -> Found:
+    """The records of ``block``, which starts at a record.
+
+    An unfinished line at the end is left alone. Unless ``is_final``, so is all from the first
+    record on of which only bytes behind the block can tell where it ends.
     """
-    position, size = 0, len(block)
-    while position < size:
-        line_end = block.find(b"\n", position) + 1 or size
-        if block[position:line_end] in (b"\n", b"\r\n", b"\r"):
-            position = line_end
+    octets = np.frombuffer(block, np.uint8)
+    line_ends = np.flatnonzero(octets == NEWLINE) + 1
+    if not line_ends.size:
+        return Found(line_ends, line_ends, {}, 0)
+    odd = odd_lines(octets, line_ends, scan.dialect)
+    lines = _lines(block, octets, line_ends, scan)
+    if not odd.size and not lines.faults and lines.is_start.all():
+        return Found(lines.starts, lines.ends, {}, int(line_ends[-1]))
+    return _found(lines, _join_lines(lines, odd.tolist(), scan, is_final=is_final))
+
+
+def _lines(block: bytes, octets: Octets, ends: Positions, scan: Scan) -> _Lines:
+    lengths = np.diff(ends, prepend=0)
+    starts = ends - lengths
+    is_start = lengths > 2
+    if not is_start.all():
+        is_start |= (lengths == 2) & (octets[starts] != RETURN)
+    too_large = np.flatnonzero(lengths > scan.max_record_bytes)
+    faults = dict.fromkeys(too_large.tolist(), "record_too_large")
+    return _Lines(block, starts, ends.copy(), is_start, faults)
+
+
+def _join_lines(lines: _Lines, odd: list[int], scan: Scan, *, is_final: bool) -> int:
+    """Join the lines of records of several, mark damaged ones; returns how many are decided."""
+    position = 0
+    for line in odd:
+        start = int(lines.starts[line])
+        if start < position or line in lines.faults:
             continue
-        span = _read_record(block, position, line_end, scan)
-        is_cut = span.end == size and not block.endswith(b"\n")
-        if not is_final and (is_cut or _may_go_on(span, size, scan)):
-            return
-        yield span
-        position = span.end
+        end = _end_of_several(lines.block, start, scan)
+        if end:
+            after = int(np.searchsorted(lines.starts, end))
+            lines.is_start[line + 1 : after] = False
+            lines.ends[line] = position = end
+        elif not is_final and _may_go_on(lines.block, start, scan):
+            return line
+        else:
+            lines.faults[line] = _fault_of(lines.block[start : int(lines.ends[line])], scan)
+    return lines.starts.size
 
 
-def _read_record(block: bytes, start: int, line_end: int, scan: Scan) -> Span:
-    limit = min(len(block), start + scan.max_record_bytes)
-    match = scan.dialect.record.match(block, start, limit)
-    if match is None:
-        return Span(start, line_end, _fault_of_line(block[start:line_end], scan))
-    end = match.end()
-    if end < line_end or (end == limit < len(block) and block[end - 1 : end] != b"\n"):
-        return Span(start, line_end, "record_too_large")
-    if end == line_end:
-        return Span(start, end)
-    if len(split_fields(match[0], scan.dialect)) != scan.field_count:
-        return Span(start, line_end, "unclosed_quote")
-    return Span(start, end)
+def _end_of_several(block: bytes, start: int, scan: Scan) -> int:
+    """Where the record of several lines ends that begins here; 0 if none does."""
+    match = scan.dialect.record.match(block, start, start + scan.max_record_bytes)
+    if match and len(split_fields(match[0], scan.dialect)) == scan.field_count:
+        return match.end()
+    return 0
 
 
-def _fault_of_line(line: bytes, scan: Scan) -> str:
+def _may_go_on(block: bytes, start: int, scan: Scan) -> bool:
+    """Whether all is well with the record that begins here but for its end, which is missing."""
+    has_room = len(block) - start < scan.max_record_bytes
+    return has_room and scan.dialect.unfinished.match(block, start) is not None
+
+
+def _fault_of(line: bytes, scan: Scan) -> str:
     """``unclosed_quote`` when closing the last field would mend the line, else ``stray_quote``."""
-    if len(line) > scan.max_record_bytes:
-        return "record_too_large"
     quote = scan.dialect.quote
     assert quote is not None, "without quotes every line is well formed"
-    mended = line.rstrip(b"\r\n") + bytes([quote])
+    mended = line.rstrip(b"\r\n") + bytes([quote]) + b"\n"
     return "unclosed_quote" if scan.dialect.record.fullmatch(mended) else "stray_quote"
 
 
-def _may_go_on(span: Span, size: int, scan: Scan) -> bool:
-    """Whether a quote that seems open in this block may be closed in the next."""
-    return span.fault == "unclosed_quote" and size - span.start < scan.max_record_bytes
+def _found(lines: _Lines, decided: int) -> Found:
+    kept = np.flatnonzero(lines.is_start[:decided])
+    faulty = [line for line in lines.faults if line < decided]
+    places = np.searchsorted(kept, faulty).tolist()
+    faults = {place: lines.faults[line] for place, line in zip(places, faulty, strict=True)}
+    is_whole = decided == lines.starts.size
+    end = lines.ends[-1] if is_whole else lines.starts[decided]
+    return Found(lines.starts[kept], lines.ends[kept], faults, int(end))
