@@ -24,6 +24,7 @@ from ingestd.events import Events
 Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1
+_NICENESS = 5
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -155,7 +156,12 @@ class _Slot:
 
 
 def _become_worker() -> None:
-    """Signals are the daemon's business, and without the daemon there is nothing to work for."""
+    """Signals are the daemon's business, and without the daemon there is nothing to work for.
+
+    Workers give way to the daemon and to a MongoDB on the same machine: ``/health`` has to be
+    answered, and batches taken, while every core is busy refining.
+    """
+    os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
