@@ -29,11 +29,12 @@ def exit_code_of(error: IngestdError) -> int:
     return ExitCode.STORE_AWAY if isinstance(error, StoreAway) else ExitCode.FAILED
 
 
-def show_error(console: Console, message: str, hint: str = "") -> None:
+def show_error(console: Console, message: str, hint: str = "", *, label: str = "error") -> None:
     """``error: …``, with the hint on a line of its own."""
-    console.print(Text("error: ", "bold red").append(clean(message), "not bold default"))
+    style = "bold red" if label == "error" else "bold yellow"
+    console.print(Text(f"{label}: ", style).append(clean(message), "not bold default"))
     if hint:
-        console.print(Text("hint:  ", "bold").append(clean(hint), "not bold"))
+        console.print(Text(f"{'hint:':<{len(label) + 1}} ", "bold").append(clean(hint), "not bold"))
 
 
 def show_problems(console: Console, problems: Iterable[Problem]) -> None:

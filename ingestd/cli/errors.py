@@ -58,7 +58,7 @@ def show_errors(location: Path | None, wanted: ErrorFilter, *, as_json: bool) ->
 
 
 async def _find(mongo: Mongo, wanted: ErrorFilter) -> list[Document]:
-    """The newest, oldest first. One query per source: that is what there is an index for."""
+    """The newest, file by file. One query per source: that is what there is an index for."""
     files = None if wanted.file is None else await _file_ids(mongo, wanted)
     names = await _source_names(mongo) if wanted.source is None else [wanted.source]
     found: list[Document] = []
@@ -69,7 +69,15 @@ async def _find(mongo: Mongo, wanted: ErrorFilter) -> list[Document]:
         newest_first = [("error_time", -1), ("_id", -1)]
         found += await mongo.find(ERRORS, match, sort=newest_first, limit=wanted.limit)
     found.sort(key=lambda document: (document["error_time"], document["_id"]))
-    return found[-wanted.limit :]
+    return _file_by_file(found[-wanted.limit :])
+
+
+def _file_by_file(found: list[Document]) -> list[Document]:
+    """In the order of the files, and of the rows in each: chunks are refined side by side."""
+    first_seen: dict[str, int] = {}
+    for place, document in enumerate(found):
+        first_seen.setdefault(document["file_id"], place)
+    return sorted(found, key=lambda one: (first_seen[one["file_id"]], one["row"]))
 
 
 async def _file_ids(mongo: Mongo, wanted: ErrorFilter) -> list[str]:

@@ -128,7 +128,9 @@ def _rate(one: Ended) -> float:
 def _show_troubles(ended: Sequence[Ended]) -> None:
     for one in ended:
         if one.message:
-            show_error(stderr(), f"{one.path.name}: {one.message}", one.hint)
+            is_fine = one.state is FileState.DUPLICATE
+            told = f"{one.path.name}: {one.message}"
+            show_error(stderr(), told, one.hint, label="note" if is_fine else "error")
 
 
 def _show_unfinished(shot: OneShot, paths: Sequence[Path]) -> None:
