@@ -1,7 +1,8 @@
 """What the daemon and the one-shot commands have in common: MongoDB, workers, pipeline."""
 
+import ctypes
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import anyio
@@ -17,6 +18,8 @@ from ingestd.pipeline import Desk, Done, Pipeline, recover
 from ingestd.pipeline.putaway import PutAway
 from ingestd.rejects import Rejects
 from ingestd.workers import ProcessSlots, usable_cores
+
+_M_ARENA_MAX = -8
 
 
 @asynccontextmanager
@@ -123,3 +126,13 @@ async def open_engine(
             events=events,
         )
         yield Engine(settings, by_name, events, mongo, workers, desk)
+
+
+def _share_one_arena() -> None:
+    """Let all threads allocate from one place (mallopt(3), glibc).
+
+    Batches of megabytes pass from thread to thread; with an arena for each thread, every one
+    keeps what it once held: a fifth of the daemon's memory.
+    """
+    with suppress(AttributeError, OSError):  # another C library has no such switch
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
