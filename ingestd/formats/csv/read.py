@@ -17,6 +17,8 @@ from ingestd.records import ROW, Chunk, Violation
 
 Faults = dict[int, Violation]
 
+_BOM = b"\xef\xbb\xbf"
+
 _FAULTS = {
     "stray_quote": "a quote stands where none may: quote the whole field and double quotes in it",
     "unclosed_quote": "a quote is opened and not closed on this line",
@@ -119,15 +121,28 @@ def _parse(
     records: Records, faults: Faults, columns: tuple[str, ...], source: SourceSpec
 ) -> pl.DataFrame:
     """Parse the records without fault, every column as text."""
-    names = [f"column_{index + 1}" for index in range(len(columns))]
-    wanted = {names[columns.index(name)]: name for name in source.columns}
     good = np.delete(np.arange(records.ends.size, dtype=np.uint32), list(faults))
-    octets = _without(records, faults)
     if not good.size:
         schema = dict.fromkeys(source.columns, pl.String)
         return pl.DataFrame(schema={**schema, ROW: pl.UInt32})
+    octets = _without(records, faults)
     if not (dialect := dialect_of(source.csv)).is_utf8:
         octets = octets.decode(dialect.codec).encode()
+    frame = _parse_text(octets, columns, source)
+    if frame.height != good.size:
+        raise AssertionError(f"{good.size} records were parsed as {frame.height}")
+    if source.csv.trim:
+        frame = frame.select(_trimmed(pl.all(), source.csv.null_values))
+    return frame.with_columns(pl.Series(ROW, good))
+
+
+def _parse_text(octets: bytes, columns: tuple[str, ...], source: SourceSpec) -> pl.DataFrame:
+    """The schema's columns, in its order; the file's own may have any names, twice or none."""
+    names = [f"column_{index}" for index in range(len(columns))]
+    wanted = {names[columns.index(name)]: name for name in source.columns}
+    is_guarded = octets.startswith(_BOM)
+    if is_guarded:  # files put one after the other: Polars would drop it, here but not elsewhere
+        octets = b"\1" + source.csv.delimiter.encode() * (len(columns) - 1) + b"\n" + octets
     frame = pl.read_csv(
         octets,
         has_header=False,
@@ -139,12 +154,7 @@ def _parse(
         empty_string_is_null="" in source.csv.null_values,
         raise_if_empty=False,
     )
-    if frame.height != good.size:
-        raise AssertionError(f"{good.size} records were parsed as {frame.height}")
-    text = [pl.col(short).alias(name) for short, name in wanted.items()]
-    if source.csv.trim:
-        text = [_trimmed(expression, source.csv.null_values) for expression in text]
-    return frame.select(*text, pl.Series(ROW, good))
+    return frame[is_guarded:].select(pl.col(short).alias(name) for short, name in wanted.items())
 
 
 def _trimmed(text: pl.Expr, null_values: tuple[str, ...]) -> pl.Expr:

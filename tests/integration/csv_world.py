@@ -1,0 +1,77 @@
+"""Files, laid out and read as the daemon does it; and a slow, plain reader to compare with."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ingestd.config.source import SourceSpec
+from ingestd.files import look
+from ingestd.formats import csv
+from ingestd.formats.limits import Limits
+from ingestd.formats.text import TextChunk
+from ingestd.records import ROW, FileLayout
+
+Row = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file: cells and lines by row, rules and raw bytes of the faulty rows."""
+
+    rows: dict[int, Row]
+    lines: dict[int, int]
+    faults: dict[int, tuple[str, bytes]]
+
+    @property
+    def row_count(self) -> int:
+        return len(self.lines)
+
+
+def source_of(columns: list[str], **dialect: Any) -> SourceSpec:
+    return SourceSpec.model_validate(
+        {
+            "name": "cells",
+            "file_pattern": "*.csv",
+            "schema": dict.fromkeys(columns, "string"),
+            "csv": {"null_values": [], **dialect},
+        }
+    )
+
+
+def outcome_of(path: Path, source: SourceSpec, limits: Limits) -> Outcome:
+    """Lay the file out, check the cuts, and read every chunk."""
+    layout = csv.lay_out(path, look(path), source, limits)
+    check_cuts(path.read_bytes(), layout)
+    outcome = Outcome({}, {}, {})
+    for chunk in layout.chunks:
+        _add(outcome, csv.read(chunk, layout.columns, source, limits))
+    assert outcome.row_count == layout.row_count
+    return outcome
+
+
+def check_cuts(octets: bytes, layout: FileLayout) -> None:
+    """The header and the chunks are the file, without gap or overlap, and no chunk is in vain."""
+    assert layout.sha256 == hashlib.sha256(octets).digest()
+    pieces = [octets[c.start.offset_bytes : c.end.offset_bytes] for c in layout.chunks]
+    assert layout.header + b"".join(pieces) == octets
+    for piece, chunk in zip(pieces, layout.chunks, strict=True):
+        assert chunk.row_count > 0
+        assert chunk.end.line - chunk.start.line == piece.count(b"\n")
+    for before, after in zip(layout.chunks, layout.chunks[1:], strict=False):
+        assert before.end == after.start
+
+
+def _add(outcome: Outcome, text: TextChunk) -> None:
+    records = text.records
+    first = records.chunk.start.row
+    indexes = list(range(records.chunk.row_count))
+    outcome.lines.update(
+        (first + i, line) for i, line in zip(indexes, records.lines(indexes), strict=True)
+    )
+    for index, fault in text.faults.items():
+        outcome.faults[first + index] = (fault.rule, records.raw(index))
+    for *cells, index in text.frame.iter_rows():
+        outcome.rows[first + index] = tuple(cells)
+    assert text.frame.columns[-1] == ROW
+    assert text.frame.height + len(text.faults) == len(indexes)
