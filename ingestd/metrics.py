@@ -18,8 +18,16 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        source, of = ("source_name",), self.registry
-        ProcessCollector(registry=of)
+        ProcessCollector(registry=self.registry)
+        self._declare_rows(self.registry)
+        self._declare_files(self.registry)
+        self._declare_stages(self.registry)
+        self._declare_mongo(self.registry)
+        self._declare_http(self.registry)
+        self._declare_life(self.registry)
+
+    def _declare_rows(self, of: CollectorRegistry) -> None:
+        source = ("source_name",)
         self.processed_records = Counter(
             "processed_records", "Rows stored in MongoDB", source, registry=of
         )
@@ -35,6 +43,9 @@ class Metrics:
         self.read_bytes = Counter(
             "ingestd_read_bytes", "Bytes of files refined", source, registry=of
         )
+
+    def _declare_files(self, of: CollectorRegistry) -> None:
+        source = ("source_name",)
         self.files = Counter(
             "ingestd_files", "Files by the state they ended in", (*source, "state"), registry=of
         )
@@ -62,17 +73,19 @@ class Metrics:
             source,
             registry=of,
         )
-        self.stage_seconds = Histogram(
-            "ingestd_stage_seconds",
-            "Time one unit of work spent in a stage",
-            ("stage",),
-            buckets=_STAGE_BUCKETS_S,
-            registry=of,
-        )
         self.queryable_seconds = Histogram(
             "ingestd_queryable_seconds",
             "From finding a file until its rows can be queried",
             source,
+            buckets=_STAGE_BUCKETS_S,
+            registry=of,
+        )
+
+    def _declare_stages(self, of: CollectorRegistry) -> None:
+        self.stage_seconds = Histogram(
+            "ingestd_stage_seconds",
+            "Time one unit of work spent in a stage",
+            ("stage",),
             buckets=_STAGE_BUCKETS_S,
             registry=of,
         )
@@ -82,6 +95,8 @@ class Metrics:
         self.queue_bytes = Gauge(
             "ingestd_queue_bytes", "Bytes waiting before a stage", ("stage",), registry=of
         )
+
+    def _declare_mongo(self, of: CollectorRegistry) -> None:
         self.mongo_command_seconds = Histogram(
             "ingestd_mongo_command_seconds",
             "Time of one command to MongoDB",
@@ -95,12 +110,8 @@ class Metrics:
         self.mongo_up = Gauge(
             "ingestd_mongo_up", "1 while MongoDB answers, 0 while it is away", registry=of
         )
-        self.worker_restarts = Counter(
-            "ingestd_worker_restarts", "Worker processes replaced", ("reason",), registry=of
-        )
-        for reason in ("died", "hung", "memory"):
-            self.worker_restarts.labels(reason)
-        self.workers = Gauge("ingestd_workers", "Worker processes", registry=of)
+
+    def _declare_http(self, of: CollectorRegistry) -> None:
         self.http_requests = Counter(
             "ingestd_http_requests", "HTTP answers", ("route", "status"), registry=of
         )
@@ -108,6 +119,14 @@ class Metrics:
             "ingestd_http_seconds", "Time of one HTTP answer", ("route",),
             buckets=_STAGE_BUCKETS_S, registry=of,
         )  # fmt: skip
+
+    def _declare_life(self, of: CollectorRegistry) -> None:
+        self.worker_restarts = Counter(
+            "ingestd_worker_restarts", "Worker processes replaced", ("reason",), registry=of
+        )
+        for reason in ("died", "hung", "memory"):
+            self.worker_restarts.labels(reason)
+        self.workers = Gauge("ingestd_workers", "Worker processes", registry=of)
         self.last_scan_seconds = Gauge(
             "ingestd_last_scan_timestamp_seconds",
             "When the inboxes were last looked through (Unix time)",
