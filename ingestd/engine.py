@@ -1,14 +1,16 @@
 """What the daemon and the one-shot commands have in common: MongoDB, workers, pipeline."""
 
-import ctypes
+import pickle
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
 from ingestd.config.settings import Settings
 from ingestd.config.source import SourceSpec
+from ingestd.errors import StoreRefused
 from ingestd.events import Events
 from ingestd.ledger import Ledger
 from ingestd.load import Loader
@@ -16,10 +18,9 @@ from ingestd.mongo import Mongo, ensure_replica_set
 from ingestd.mongod import EmbeddedMongod, find_running
 from ingestd.pipeline import Desk, Done, Pipeline, recover
 from ingestd.pipeline.putaway import PutAway
+from ingestd.refine import warm
 from ingestd.rejects import Rejects
-from ingestd.workers import ProcessSlots, usable_cores
-
-_M_ARENA_MAX = -8
+from ingestd.workers import ProcessSlots, WorkerLimits, usable_cores
 
 
 @asynccontextmanager
@@ -81,10 +82,17 @@ class Engine:
         await self.desk.ledger.prepare()
         await self.desk.rejects.prepare()
         for source in self.sources.values():
-            await self.desk.loader.prepare(source)
+            await self._prepare_source(source)
         for name, moment in (await self.desk.ledger.last_loads(list(self.sources))).items():
             self.events.last_loaded(name, moment)
         await recover(self.desk.ledger, self.desk.loader, self.events, list(self.sources))
+
+    async def _prepare_source(self, source: SourceSpec) -> None:
+        """One source that MongoDB refuses keeps no other from loading; its files wait."""
+        try:
+            await self.desk.loader.prepare(source)
+        except StoreRefused as refusal:
+            self.events.source_refused(source.name, refusal.message, refusal.hint)
 
     def pipeline(self, done: Done) -> Pipeline:
         """A pipeline over these stores and workers."""
@@ -108,8 +116,8 @@ async def open_engine(
     slots = ProcessSlots(
         refine.workers or usable_cores(),
         events,
-        timeout_s=refine.chunk_timeout,
-        recycle_above=refine.recycle_above,
+        WorkerLimits(refine.chunk_timeout, refine.recycle_above),
+        partial(warm, tuple(pickle.dumps(source) for source in sources)),
     )
     opening = open_mongo(settings, events, is_joining=is_joining)
     async with slots.started() as workers, opening as mongo:
@@ -122,17 +130,7 @@ async def open_engine(
             loader=Loader(mongo, settings.load),
             rejects=rejects,
             workers=workers,
-            put_away=PutAway(settings.paths, ledger, rejects, is_moving=is_moving),
+            put_away=PutAway(settings.paths, ledger, rejects, events, is_moving=is_moving),
             events=events,
         )
         yield Engine(settings, by_name, events, mongo, workers, desk)
-
-
-def _share_one_arena() -> None:
-    """Let all threads allocate from one place (mallopt(3), glibc).
-
-    Batches of megabytes pass from thread to thread; with an arena for each thread, every one
-    keeps what it once held: a fifth of the daemon's memory.
-    """
-    with suppress(AttributeError, OSError):  # another C library has no such switch
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
