@@ -1,10 +1,13 @@
 """Parse, validate, transform, encode: the one function sent to a worker. Pure and synchronous."""
 
+import os
 import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -15,9 +18,23 @@ from ingestd.elements import Encoded, UnencodableRows
 from ingestd.errors import ConfigError, FileRefused, Problem
 from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
-from ingestd.records import ROW, Chunk, RefinedChunk, Rejection, Violation
+from ingestd.records import (
+    ROW,
+    Chunk,
+    FileStat,
+    Position,
+    RefinedChunk,
+    Rejection,
+    Violation,
+)
 from ingestd.transform import Transform, compile_transform
-from ingestd.validate import Validator, compile_validator, typed_values, unique_columns
+from ingestd.validate import (
+    Validator,
+    compile_validator,
+    dtypes_of,
+    typed_values,
+    unique_columns,
+)
 
 Rejected = dict[int, tuple[Violation, ...]]
 Repeats = Mapping[str, frozenset[int]]
@@ -52,6 +69,30 @@ def compile_source(source: bytes) -> Compiled:
     return Compiled(spec, compile_validator(spec), compile_transform(spec))
 
 
+def warm(sources: Sequence[bytes]) -> None:
+    """Compile pickled sources and use each once: the first chunk shall not wait for that."""
+    for pickled in sources:
+        with suppress(Exception):  # what is wrong with a source, its first file will tell
+            _refine_nothing(compile_source(pickled), pickled)
+
+
+def _refine_nothing(compiled: Compiled, pickled: bytes) -> None:
+    """One row through every stage, read from a file in memory."""
+    source, schema = compiled.source, compiled.transform.schema
+    columns = tuple(source.columns)
+    row = source.csv.delimiter.join("0" * len(columns)).encode() + b"\n"
+    run = Run("00" * 8, source.name, 0)
+    with os.fdopen(os.memfd_create(source.name), "wb", buffering=0) as stream:
+        stream.write(row)
+        seen = os.fstat(stream.fileno())
+        stat = FileStat(seen.st_dev, seen.st_ino, len(row), seen.st_mtime_ns, seen.st_ctime_ns)
+        path = Path(f"/proc/self/fd/{stream.fileno()}")
+        chunk = Chunk(path, stat, Position(), Position(len(row), 1, 1))
+        refine(Plan(pickled, columns, run, Limits()), chunk)
+    nulls = pl.DataFrame({name: [None] for name in schema}, dtypes_of(dict(schema)))
+    encode(nulls.with_columns(pl.Series(ROW, [0], pl.UInt32)), schema, run)
+
+
 def schema_of(source: SourceSpec) -> Mapping[str, ColumnSpec]:
     """The columns of a source's documents: those of the schema after all steps."""
     return compile_source(pickle.dumps(source)).transform.schema
@@ -81,7 +122,7 @@ def refine(plan: Plan, chunk: Chunk, repeats: Repeats | None = None) -> RefinedC
     compiled = compile_source(plan.source)
     try:
         refined = _refine(plan, compiled, chunk, repeats)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise FileRefused("refine_failed", f"rows {chunk.start.row + 1} ff.: {error}") from error
     return replace(refined, refine_s=time.perf_counter() - started)
 

@@ -6,14 +6,16 @@ import everything once more than needed.
 """
 
 import asyncio
-import ctypes
 import multiprocessing
 import os
+import select
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -40,16 +42,38 @@ class Workers(Protocol):
         ...
 
 
+async def run_twice(
+    workers: Workers, function: Callable[..., Result], *arguments: object
+) -> Result:  # fmt: skip
+    """Run it, and once more when its worker was lost: the reason may lie in another chunk."""
+    try:
+        return await workers.run(function, *arguments)
+    except WorkerLost:
+        return await workers.run(function, *arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """When a worker is replaced: a task takes longer, or memory between two tasks is more."""
+
+    timeout_s: float = 300.0
+    resident_bytes: int = 2**30
+
+
+def _nothing() -> None:
+    """Workers that need no warming up."""
+
+
 class ProcessSlots:
-    """Workers on this machine, one process each."""
+    """Workers on this machine, one process each. New ones call ``warm`` before their first task."""
 
     def __init__(
-        self, count: int, events: Events, *, timeout_s: float, recycle_above: int
+        self, count: int, events: Events, limits: WorkerLimits,
+        warm: Callable[[], object] = _nothing,
     ) -> None:  # fmt: skip
         self._events = events
-        self._timeout_s = timeout_s
-        self._recycle_above = recycle_above
-        self._slots = [_Slot() for _ in range(count)]
+        self._limits = limits
+        self._slots = [_Slot(warm) for _ in range(count)]
         self._idle: asyncio.Queue[_Slot] = asyncio.Queue()
 
     @property
@@ -88,19 +112,20 @@ class ProcessSlots:
     ) -> Result:
         reason = "cancelled"
         try:
-            with anyio.fail_after(self._timeout_s):
+            with anyio.move_on_after(self._limits.timeout_s) as limit:
                 result, resident_bytes = await slot.run(function, arguments)
-            reason = "memory" if resident_bytes > self._recycle_above else ""
+                reason = "memory" if resident_bytes > self._limits.resident_bytes else ""
+            if limit.cancelled_caught:
+                reason = "hung"
+                raise WorkerLost(
+                    f"a worker took longer than {self._limits.timeout_s:g} s",
+                    "see refine.chunk_timeout",
+                )
         except BrokenProcessPool as error:
             reason = "died"
             raise WorkerLost("a worker process died", "killed for memory? see dmesg") from error
-        except TimeoutError as error:
-            reason = "hung"
-            raise WorkerLost(
-                f"a worker took longer than {self._timeout_s:.0f} s", "see refine.chunk_timeout"
-            ) from error
         except Exception:
-            reason = ""
+            reason = reason if reason == "hung" else ""
             raise
         finally:
             if reason == "cancelled":
@@ -114,22 +139,30 @@ class ProcessSlots:
 class _Slot:
     """One worker process and the pool around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, warm: Callable[[], object]) -> None:
         self.pid: int | None = None
+        self._warm = warm
         self._pool: ProcessPoolExecutor | None = None
 
     def start(self) -> None:
-        """Start a process in the background; it imports what it needs before its first task."""
-        self._pool = ProcessPoolExecutor(
+        """Start a process in the background; it warms up before its first task."""
+        self._pool = pool = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("forkserver"),
             initializer=_become_worker,
+            initargs=(os.getpid(),),
         )
-        self._pool.submit(_warm_up).add_done_callback(self._remember_pid)
+        pool.submit(os.getpid).add_done_callback(lambda ready: self._remember_pid(ready, pool))
+        pool.submit(_warm_up, self._warm)
 
-    def _remember_pid(self, ready: Future[int]) -> None:
-        with suppress(BrokenProcessPool, asyncio.CancelledError):
-            self.pid = ready.result()
+    def _remember_pid(self, ready: Future[int], pool: ProcessPoolExecutor) -> None:
+        """The pool's thread tells; when the slot was killed meanwhile, the process goes too."""
+        with suppress(BrokenProcessPool, CancelledError):
+            pid = ready.result()
+            if self._pool is pool:
+                self.pid = pid
+            else:
+                _kill(pid)
 
     async def run(
         self, function: Callable[..., Result], arguments: tuple[object, ...]
@@ -142,12 +175,12 @@ class _Slot:
 
     def kill(self) -> None:
         """End the process at once; nothing in it is worth saving."""
-        if self.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-        self.pid = self._pool = None
+        pool, pid = self._pool, self.pid
+        self._pool = self.pid = None
+        if pid is not None:
+            _kill(pid)
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def restart(self) -> None:
         """A new process in the place of this one."""
@@ -155,29 +188,43 @@ class _Slot:
         self.start()
 
 
-def _become_worker() -> None:
-    """Signals are the daemon's business, and without the daemon there is nothing to work for.
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
-    Workers give way to the daemon and to a MongoDB on the same machine: ``/health`` has to be
-    answered, and batches taken, while every core is busy refining.
-    """
-    os.nice(_NICENESS)
+
+def _become_worker(daemon_pid: int) -> None:
+    """Signals are the daemon's business, and without the daemon there is nothing to work for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:  # the daemon died before the line above
+    try:
+        daemon = os.pidfd_open(daemon_pid)
+    except ProcessLookupError:
         os._exit(1)
+    threading.Thread(target=_end_with, args=(daemon,), daemon=True).start()
 
 
-def _warm_up() -> int:
-    import ingestd.refine  # noqa: PLC0415 - the point is to import it in the worker
+def _end_with(daemon: int) -> None:
+    """The parent is the fork server, which lives as long as its children: no death signal."""
+    select.select([daemon], [], [])
+    os._exit(1)
 
-    assert ingestd.refine
-    return os.getpid()
+
+def _warm_up(warm: Callable[[], object]) -> None:
+    """Trouble is left to the first task, which has somebody to tell it."""
+    with suppress(Exception):
+        _call(warm, ())
 
 
 def _call(function: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[Any, int]:
-    return function(*arguments), _resident_bytes()
+    """What is no ``Exception`` (a panic in Rust, ``sys.exit`` in a step) would end the daemon."""
+    try:
+        result = function(*arguments)
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - so that the daemon never raises it
+        raise RuntimeError(f"{type(error).__name__}: {error}") from None
+    return result, _resident_bytes()
 
 
 def _resident_bytes() -> int:
