@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+from bson.raw_bson import RawBSONDocument
 
 from ingestd.config.source import ColumnSpec
 from ingestd.elements import NULL, Elements, Encoded, Lengths, Mask, Octets, UnencodableRows
@@ -98,6 +99,13 @@ def row_number(document: bytes, *, is_upsert: bool) -> int:
     """The row number (from 1) in the ``_id`` of a document made by ``encode``."""
     end = -12 if is_upsert else 21
     return int.from_bytes(document[end - 4 : end], "big")
+
+
+def without_id(statement: bytes) -> bytes:
+    """An update statement made by ``encode``, leaving the ``_id`` of a new document to MongoDB."""
+    raw: bson.CodecOptions[RawBSONDocument] = bson.CodecOptions(document_class=RawBSONDocument)
+    parts = bson.decode(statement, raw)
+    return bson.encode({"q": parts["q"], "u": {"$set": parts["u"]["$set"]}, "upsert": True})
 
 
 def _run_elements(run: Run) -> bytes:

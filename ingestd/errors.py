@@ -5,6 +5,7 @@
     ├── FileRefused        this file will never load as it is    set it aside, carry on
     │   ├── FileUnavailable    it cannot be had at the moment    try again later
     │   └── FileHeld           more rows refused than allowed    set it aside until someone decides
+    ├── FileTaken          another ingestd loads this file      leave it alone, look again
     ├── WorkerLost         a worker process died or hung         try the chunk again, alone
     ├── StoreAway          MongoDB cannot be reached             wait, reading stops
     │   └── QueryTooSlow   a reader's query took too long        ask for less
@@ -75,6 +76,10 @@ class FileUnavailable(FileRefused):
 
 class FileHeld(FileRefused):
     """More rows of this file were refused than its source allows: a person has to decide."""
+
+
+class FileTaken(IngestdError):
+    """Another process has taken up this file: what is stored of it is not ours to touch."""
 
 
 class WorkerLost(IngestdError):

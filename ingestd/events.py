@@ -83,8 +83,7 @@ class Events:
         getattr(self._log, _FINISHED.get(result.state, "info"))("file finished", **fields)
 
     def file_blocked(self, source_name: str, path: Path, reason: str, hint: str) -> None:
-        self._blocked[source_name, path] = BlockedFile(path, reason, hint)
-        self._count_blocked(source_name)
+        self._block(source_name, path, reason, hint)
         self._log.warning(
             "file waits for a retry",
             source=source_name,
@@ -92,6 +91,10 @@ class Events:
             reason=reason,
             hint=hint,
         )
+
+    def _block(self, source_name: str, path: Path, reason: str, hint: str) -> None:
+        self._blocked[source_name, path] = BlockedFile(path, reason, hint)
+        self._count_blocked(source_name)
 
     def file_unblocked(self, source_name: str, path: Path) -> None:
         """The file ended, if it ever was blocked."""
@@ -112,6 +115,17 @@ class Events:
             "file loaded but not archived", source=file.source_name, file=file.name,
             file_id=file.file_id, reason=reason, hint=hint,
         )  # fmt: skip
+        self._block(file.source_name, file.path, reason, hint)
+
+    def file_gone(self, file: ClaimedFile, reason: str) -> None:
+        self._log.warning(
+            "file vanished before it was put away", source=file.source_name, file=file.name,
+            file_id=file.file_id, reason=reason,
+        )  # fmt: skip
+
+    def source_refused(self, source_name: str, reason: str, hint: str) -> None:
+        """MongoDB does not take what a source asks for, e.g. an index."""
+        self._log.error("MongoDB refuses a source", source=source_name, reason=reason, hint=hint)
 
     def defect(self, file: ClaimedFile, error: Exception) -> None:
         self._log.error(

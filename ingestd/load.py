@@ -1,6 +1,7 @@
 """Documents to MongoDB: batches, and what MongoDB's answers mean for single rows."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -8,9 +9,10 @@ import numpy.typing as npt
 
 from ingestd.config.settings import LoadSettings
 from ingestd.config.source import SourceSpec
-from ingestd.documents import row_number
+from ingestd.documents import row_number, without_id
+from ingestd.errors import StoreAway
 from ingestd.mongo import Mongo, WriteFault, rows_of
-from ingestd.records import ClaimedFile, RefinedChunk, Violation
+from ingestd.records import RefinedChunk, Violation
 
 _RULES = {11000: "unique_index", 121: "document_validation"}
 """What a write error code of the server is called in a rejection."""
@@ -22,10 +24,11 @@ class Loader:
     def __init__(self, mongo: Mongo, settings: LoadSettings) -> None:
         self._mongo = mongo
         self._settings = settings
+        self._prepared: set[str] = set()
         self._indexed: set[str] = set()
 
     async def prepare(self, source: SourceSpec) -> None:
-        """Create the indexes of a source's collection that loading and reading rely on.
+        """Create the indexes that loading and reading a source rely on, once.
 
         Those the source asks for are left for later while the collection is empty: building
         them after the first file costs a tenth of keeping them while it loads.
@@ -33,6 +36,8 @@ class Loader:
         Raises:
             StoreRefused: e.g. the key of an upsert is not unique in what is there already.
         """
+        if source.name in self._prepared:
+            return
         await self._index(source.name, ("processed_at", "_id"), is_unique=False)
         if source.load.mode == "upsert":
             await self._index(source.name, source.load.key, is_unique=True)
@@ -41,6 +46,7 @@ class Loader:
         )
         if first is not None:
             await self.index(source)
+        self._prepared.add(source.name)
 
     async def index(self, source: SourceSpec) -> None:
         """Create the indexes a source asks for, once."""
@@ -87,35 +93,45 @@ class Loader:
     async def _upsert(self, source: SourceSpec, batch: "_Batch") -> list[WriteFault]:
         """Write update statements, telling rows that lost to a newer one from lost races.
 
-        An upsert whose key exists with a newer version, or whose key somebody inserted at the
-        same moment, is answered with a duplicate key. Sent again, the second kind finds the
-        document and replaces it; who gets the answer twice has been overtaken by a newer row,
-        which is as it should be.
+        A duplicate key is the answer to a statement whose key exists with a newer version, or was
+        inserted by somebody else at the same moment, or whose ``_id`` was given away: by an
+        attempt at this file under other rules, to a document that has another key now. Sent again
+        without an ``_id``, it replaces the one, or becomes a document of its own. Who gets the
+        answer twice has been overtaken by a newer row, which is as it should be.
         """
         faults = await self._send("update", source.name, batch)
         again = [fault.index for fault in faults if fault.is_duplicate]
         refused = [fault for fault in faults if not fault.is_duplicate]
         if again:
-            twice = await self._send("update", source.name, batch.only(again))
-            own = (("_id",), source.load.key)
-            refused += [fault.at(again[fault.index]) for fault in twice if fault.key not in own]
+            keyed = _Batch.of([without_id(batch.document(index)) for index in again])
+            twice = await self._send("update", source.name, keyed)
+            refused += [
+                fault.at(again[fault.index]) for fault in twice if fault.key != source.load.key
+            ]
         return refused
 
     async def _send(
         self, kind: Literal["insert", "update"], collection: str, batch: "_Batch"
     ) -> list[WriteFault]:
-        return await self._mongo.patiently(
-            f"writing to {collection}",
-            lambda: self._mongo.write_sequence(kind, collection, batch.octets),
-        )
+        """Write a batch, in ever smaller parts while that fails.
 
-    async def remove_rows(self, file: ClaimedFile, source: SourceSpec) -> None:
-        """Take back what an attempt stored. What an upsert changed stays as it is."""
-        await self._mongo.patiently(
-            "removing errors", lambda: self._mongo.delete("errors", rows_of(file.file_id))
-        )
-        if source.load.mode == "insert":
-            await self.remove_documents(source.name, file.file_id)
+        A mongod whose reply would exceed 16 MiB, because a validator explains thousands of
+        refused documents, closes the connection instead: sent whole, such a batch would be sent
+        for ever.
+        """
+        doing = f"writing to {collection}"
+        try:
+            return await self._mongo.write_sequence(kind, collection, batch.octets)
+        except StoreAway:
+            await self._mongo.patiently(doing, self._mongo.ping)
+        if len(batch) == 1:
+            return await self._mongo.patiently(
+                doing, lambda: self._mongo.write_sequence(kind, collection, batch.octets)
+            )
+        middle = len(batch) // 2
+        faults = await self._send(kind, collection, batch.part(0, middle))
+        later = await self._send(kind, collection, batch.part(middle, len(batch)))
+        return faults + [fault.at(fault.index + middle) for fault in later]
 
     async def remove_documents(self, collection: str, file_id: str) -> None:
         """Delete every row of a file."""
@@ -127,9 +143,19 @@ class Loader:
 class _Batch:
     """Documents of a chunk that travel in one command, without a copy."""
 
-    def __init__(self, documents: bytes, places: list[int]) -> None:
+    def __init__(self, documents: bytes | memoryview, places: Sequence[int]) -> None:
         self._documents = memoryview(documents)
         self._places = places
+        """Where each document begins, and where the last one ends."""
+
+    @classmethod
+    def of(cls, documents: Sequence[bytes]) -> "_Batch":
+        """Documents that lie apart."""
+        places = list(itertools.accumulate(map(len, documents), initial=0))
+        return cls(b"".join(documents), places)
+
+    def __len__(self) -> int:
+        return len(self._places) - 1
 
     @property
     def octets(self) -> memoryview:
@@ -138,11 +164,9 @@ class _Batch:
     def document(self, index: int) -> bytes:
         return bytes(self._documents[self._places[index] : self._places[index + 1]])
 
-    def only(self, indexes: list[int]) -> "_Batch":
-        """A batch of some of the documents."""
-        documents = [self.document(index) for index in indexes]
-        places = np.cumsum([0, *map(len, documents)]).tolist()
-        return _Batch(b"".join(documents), places)
+    def part(self, first: int, last: int) -> "_Batch":
+        """The documents from ``first`` up to ``last``."""
+        return _Batch(self._documents, self._places[first : last + 1])
 
 
 def _violation(fault: WriteFault) -> Violation:

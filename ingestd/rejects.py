@@ -4,21 +4,30 @@ import filecmp
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiofiles
-import aiofiles.os
 import anyio.to_thread
 
-from ingestd.files import write_atomically
+from ingestd.files import (
+    explaining,
+    make_directory,
+    name_with,
+    rename_new,
+    sync_directory,
+    write_atomically,
+)
 from ingestd.ledger import now
-from ingestd.mongo import Document, Mongo, row_id
+from ingestd.mongo import Document, Mongo, row_id, rows_of
 from ingestd.records import ClaimedFile, Rejection
 
 ERRORS = "errors"
 MAX_RAW_BYTES = 2**20
 """More of a refused record is not kept in MongoDB; the archived file has all of it."""
+
+_PAGE_ROWS = 5000
 
 
 class Rejects:
@@ -30,7 +39,8 @@ class Rejects:
     async def prepare(self) -> None:
         """Create the indexes of ``errors``."""
         for keys in (("source_name", "error_time", "_id"), ("file_id", "row")):
-            await self._mongo.ensure_index(ERRORS, [(key, 1) for key in keys])
+            index = partial(self._mongo.ensure_index, ERRORS, [(key, 1) for key in keys])
+            await self._mongo.patiently("indexing errors", index)
 
     async def record_rows(self, file: ClaimedFile, rejections: Sequence[Rejection]) -> None:
         """Make rejections durable. One that is there from an earlier attempt stays as it is."""
@@ -56,6 +66,13 @@ class Rejects:
             lambda: self._mongo.update(ERRORS, match, {"$set": document}, upsert=True),
         )
 
+    async def remove_rows(self, file: ClaimedFile) -> None:
+        """Forget the rejections of an attempt; why an earlier one failed as a whole stays."""
+        await self._mongo.patiently(
+            "removing rejections",
+            lambda: self._mongo.delete(ERRORS, rows_of(file.file_id, first=1)),
+        )
+
     async def clear_file(self, file: ClaimedFile) -> None:
         """The file loaded after all: its failure is no longer open."""
         change = {"$set": {"state": "replayed"}}
@@ -70,53 +87,61 @@ class Rejects:
         """Write the refused records, as they stood in the file, under the file's own header.
 
         The same rejections give the same bytes; written again after a crash, nothing changes.
+
+        Raises:
+            FileUnavailable: it cannot be written now; the same call may pass later.
         """
-        await aiofiles.os.makedirs(directory, exist_ok=True)
         temporary = directory / f".ingestd-{file.file_id}.tmp"
-        async with aiofiles.open(temporary, "wb") as stream:
+        with explaining("unwritable_file", temporary):
+            await anyio.to_thread.run_sync(make_directory, directory)
+            try:
+                await self._write_records(temporary, header, file)
+                return await anyio.to_thread.run_sync(_place, temporary, file)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    async def _write_records(self, path: Path, header: bytes, file: ClaimedFile) -> None:
+        async with aiofiles.open(path, "wb") as stream:
             await stream.write(header if header.endswith(b"\n") or not header else header + b"\n")
-            async for raw in self._raw_rows(file):
-                await stream.write(raw + b"\n")
+            async for records in self._pages(file):
+                await stream.write(b"".join(record + b"\n" for record in records))
             await stream.flush()
             await anyio.to_thread.run_sync(os.fsync, stream.fileno())
-        return await anyio.to_thread.run_sync(_place, temporary, file)
 
-    async def _raw_rows(self, file: ClaimedFile) -> AsyncIterator[bytes]:
-        """Row by row in the file's order; reading goes on where it was when MongoDB comes back."""
-        last = 0
-        while True:
-            page = await self._page(file, last)
-            for document in page:
-                raw, last = document["raw"], document["row"]
-                yield raw.encode() if isinstance(raw, str) else bytes(raw)
-            if not page:
-                return
+    async def _pages(self, file: ClaimedFile) -> AsyncIterator[list[bytes]]:
+        """In the file's order; reading goes on where it was when MongoDB comes back."""
+        first = 1
+        while page := await self._page(file, first):
+            yield [_octets(document["raw"]) for document in page]
+            first = page[-1]["row"] + 1
 
-    async def _page(self, file: ClaimedFile, after: int) -> list[Document]:
-        match = {
-            "_id": {"$gt": row_id(file.file_id, after), "$lte": row_id(file.file_id, 2**32 - 1)}
-        }
+    async def _page(self, file: ClaimedFile, first: int) -> list[Document]:
         return await self._mongo.patiently(
             "reading rejections",
             lambda: self._mongo.find(
-                ERRORS, match, sort=[("_id", 1)], limit=5000, projection={"raw": 1, "row": 1}
+                ERRORS, rows_of(file.file_id, first), sort=[("_id", 1)], limit=_PAGE_ROWS,
+                projection={"raw": 1, "row": 1},
             ),
-        )
+        )  # fmt: skip
 
 
 def _place(temporary: Path, file: ClaimedFile) -> Path:
     """Under the file's name; where another file's rejects have it, with the file id added."""
-    path = temporary.with_name(f"{file.path.name}.rejects.csv")
-    if path.exists() and not filecmp.cmp(path, temporary, shallow=False):
-        path = temporary.with_name(f"{file.path.name}.{file.file_id}.rejects.csv")
-    temporary.replace(path)
+    path = temporary.with_name(name_with(file.path.name, ".rejects.csv"))
+    try:
+        rename_new(temporary, path)
+    except FileExistsError:
+        if not filecmp.cmp(path, temporary, shallow=False):
+            path = temporary.with_name(name_with(file.path.name, f".{file.file_id}.rejects.csv"))
+            temporary.replace(path)
+    sync_directory(path.parent)
     return path
 
 
 def write_error_report(place: Path, report: dict[str, Any]) -> None:
     """Write ``<name>.error.json`` beside the place of a file that is set aside."""
     text = json.dumps(report, indent=2, default=str, ensure_ascii=False)
-    path = place.with_name(f"{place.name}.error.json")
+    path = place.with_name(name_with(place.name, ".error.json"))
     write_atomically(path, [text.encode(errors="backslashreplace"), b"\n"], replace=True)
 
 
@@ -128,12 +153,13 @@ def _common(file: ClaimedFile, row: int) -> Document:
 
 
 def _described(rejection: Rejection) -> Document:
+    is_too_large = len(rejection.raw) > MAX_RAW_BYTES
     return {
         "error_type": rejection.error_type,
         "error_message": "; ".join(
             f"{v.column}: {v.message}" if v.column else v.message for v in rejection.violations
         ),
-        "record": rejection.record,
+        "record": None if is_too_large else rejection.record,
         "line": rejection.line,
         "raw": _storable(rejection.raw[:MAX_RAW_BYTES]),
         "violations": [
@@ -149,3 +175,7 @@ def _storable(raw: bytes) -> str | bytes:
         return raw.decode()
     except UnicodeDecodeError:
         return raw
+
+
+def _octets(raw: str | bytes) -> bytes:
+    return raw.encode() if isinstance(raw, str) else bytes(raw)

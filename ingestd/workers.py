@@ -64,6 +64,16 @@ def _nothing() -> None:
     """Workers that need no warming up."""
 
 
+async def run_twice(
+    workers: Workers, function: Callable[..., Result], *arguments: object
+) -> Result:  # fmt: skip
+    """Run it, and once more when its worker was lost: the reason may lie in another chunk."""
+    try:
+        return await workers.run(function, *arguments)
+    except WorkerLost:
+        return await workers.run(function, *arguments)
+
+
 class ProcessSlots:
     """Workers on this machine, one process each. New ones call ``warm`` before their first task."""
 

@@ -6,17 +6,25 @@ comes out as ``FileUnavailable`` with a hint. What is *in* a file belongs to ``f
 
 from ingestd.files.identity import displayable, file_id
 from ingestd.files.look import has_writer, look, stat_of
-from ingestd.files.move import move
-from ingestd.files.names import free_name
-from ingestd.files.write import write_atomically
+from ingestd.files.move import FILE_GONE, move
+from ingestd.files.names import free_name, name_with, names_like
+from ingestd.files.trouble import explaining
+from ingestd.files.write import make_directory, rename_new, sync_directory, write_atomically
 
 __all__ = [
+    "FILE_GONE",
     "displayable",
+    "explaining",
     "file_id",
     "free_name",
     "has_writer",
     "look",
+    "make_directory",
     "move",
+    "name_with",
+    "names_like",
+    "rename_new",
     "stat_of",
+    "sync_directory",
     "write_atomically",
 ]

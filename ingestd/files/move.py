@@ -26,6 +26,9 @@ from ingestd.files.trouble import explaining
 from ingestd.files.write import make_directory, rename_new, sync_directory, temporary_name
 from ingestd.records import FileStat
 
+FILE_GONE = "file_gone"
+"""The error type when there is nothing to move, and never will be."""
+
 
 def move(source: Path, target: Path, expected: FileStat | None = None) -> Path:
     """Move a regular file to ``target``, or beside it (``a-2.csv``) when the name is taken.
@@ -62,7 +65,7 @@ def _find_moved(source: Path, target: Path) -> Path:
     if os.path.lexists(target):
         return target
     raise FileUnavailable(
-        "unmovable_file",
+        FILE_GONE,
         f"cannot move {displayable(source)}: it is gone, or another file took its name",
         "somebody else removed or replaced it; what was read of it is not affected",
     )

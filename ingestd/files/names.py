@@ -25,7 +25,12 @@ def names_like(path: Path) -> Iterator[Path]:
     stem, suffix = _split(path.name)
     for number in itertools.count(1):
         ending = suffix if number == 1 else f"-{number}{suffix}"
-        yield path.with_name(_cut(stem, _NAME_MAX_BYTES - len(os.fsencode(ending))) + ending)
+        yield path.with_name(name_with(stem, ending))
+
+
+def name_with(name: str, ending: str) -> str:
+    """The name followed by the ending, cut before it where the file system wants it shorter."""
+    return _cut(name, _NAME_MAX_BYTES - len(os.fsencode(ending))) + ending
 
 
 def _split(name: str) -> tuple[str, str]:

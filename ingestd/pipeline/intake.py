@@ -1,29 +1,35 @@
 """One file from the inbox to its end: identify, claim, hand out chunks, finish, put away."""
 
 import hashlib
+import os
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused, FileUnavailable
-from ingestd.files import file_id
+from ingestd.files import explaining, file_id, stat_of
 from ingestd.formats import FORMATS
 from ingestd.ledger import Claim, Verdict
 from ingestd.pipeline.desk import Desk, Outcome
+from ingestd.pipeline.finish import Committed, finish
 from ingestd.pipeline.job import ChunkTask
-from ingestd.pipeline.loading import Loading
-from ingestd.pipeline.policy import describe
+from ingestd.pipeline.loading import Ended, Loading
+from ingestd.pipeline.policy import cause_of, describe
 from ingestd.records import FileLayout, FileResult, FileState, FoundFile
 
 Done = Callable[[FoundFile, FileResult | None, float | None], None]
 """Told when a file is done with: its result, and after how many seconds to offer it again."""
 
-_BUSY_S = 1.0
-"""How long a file waits whose content another file brings in at this moment."""
+_LEAST_DELAY_S = 1.0
+"""Between two looks at a file: whatever goes wrong, it must not go wrong in a hot loop."""
+
+_REST = 10
+"""A file whose content another file brings in at this moment is read again after so many times
+as long as reading it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Intake:
     desk: Desk
     loading: Loading
     done: Done
+    at_work: set[str] = field(default_factory=set)
+    """File ids of which a task has one in hand: it alone asks the ledger for them."""
 
     async def run(
         self,
@@ -60,7 +68,9 @@ class Intake:
         try:
             result, retry_after_s = await self._bring_in(found, outbox)
         except Exception as error:  # noqa: BLE001 - the task of one file ends here
-            retry_after_s = self._give_back(found, error)
+            retry_after_s = self._give_back(found, cause_of(error))
+        if retry_after_s is not None:
+            retry_after_s = max(retry_after_s, _LEAST_DELAY_S)
         self.done(found, result, retry_after_s)
 
     def _give_back(self, found: FoundFile, error: Exception) -> float:
@@ -71,19 +81,33 @@ class Intake:
 
     async def _bring_in(
         self, found: FoundFile, outbox: MemoryObjectSendStream[ChunkTask]
-    ) -> tuple[FileResult | None, float | None]:
+    ) -> Ended:  # fmt: skip
         source = self.desk.sources[found.source_name]
+        await self.desk.loader.prepare(source)
+        started = time.monotonic()
         identified = await self._identify(found, source)
         identity = file_id(source.name, identified.sha256)
-        if identity in self.loading.jobs:
-            return None, _BUSY_S
-        claim = await self.desk.ledger.claim(found, identified.sha256, source.config_hash)
+        if identity in self.at_work:
+            return None, _REST * (time.monotonic() - started)
+        self.at_work.add(identity)
+        try:
+            return await self._act(found, source, identified, outbox)
+        finally:
+            self.at_work.discard(identity)
+
+    async def _act(
+        self, found: FoundFile, source: SourceSpec, identified: _Identified,
+        outbox: MemoryObjectSendStream[ChunkTask],
+    ) -> Ended:  # fmt: skip
+        """Do what the ledger says is to be done with the file."""
+        claims = self.desk.ledger.claims
+        claim = await claims.claim(found, identified.sha256, source.config_hash)
         if claim.verdict is Verdict.WAIT:
             return None, self._wait(found, claim)
         if claim.verdict is Verdict.DUPLICATE:
             return await self._set_duplicate_aside(found, claim, source), None
         if claim.verdict is Verdict.PUT_AWAY:
-            return await self._put_away_again(claim, identified), None
+            return await self._put_away_again(claim, source, identified), None
         if identified.layout is None:
             assert identified.refusal is not None
             return await self.loading.refuse(source, claim, identified.refusal)
@@ -94,12 +118,12 @@ class Intake:
         lay_out = FORMATS[source.format].lay_out
         try:
             layout = await anyio.to_thread.run_sync(
-                lay_out, found.path, found.stat, source, self.desk.limits
+                lay_out, found.path, found.stat, source, self.desk.limits, abandon_on_cancel=True
             )
         except FileUnavailable:
             raise
         except FileRefused as refusal:
-            sha256 = await anyio.to_thread.run_sync(_digest, found.path)
+            sha256 = await anyio.to_thread.run_sync(_digest, found, abandon_on_cancel=True)
             return _Identified(sha256, None, refusal)
         return _Identified(layout.sha256, layout)
 
@@ -121,34 +145,40 @@ class Intake:
     ) -> FileResult:
         is_failure = source.load.on_duplicate_file == "fail"
         state = FileState.FAILED if is_failure else FileState.DUPLICATE
-        identity = await self.desk.ledger.record_duplicate(claim, found, state)
         away, file = self.desk.put_away, claim.file
         message = f"the same content was loaded before, as file {file.file_id}"
         error = {"type": "duplicate_file", "message": message, "hint": "nothing was loaded"}
+        target = await (away.failed_target(file) if is_failure else away.archive_target(file))
+        fields = {"state": state.value, "error": error if is_failure else None}
+        identity, target = await self.desk.ledger.claims.duplicate(found, file, fields, target)
         if is_failure:
-            target = await away.failed_target(file)
             moved = await away.set_aside(file, target, error, identity)
         else:
-            moved = await away.move(file, identity, await away.archive_target(file))
+            moved = await away.move(file, identity, target)
         return self.desk.finished(file, Outcome(state, error=error, moved_to=moved))
 
-    async def _put_away_again(self, claim: Claim, identified: _Identified) -> FileResult:
+    async def _put_away_again(
+        self, claim: Claim, source: SourceSpec, identified: _Identified
+    ) -> FileResult:
         """The file ended before, but did not leave the inbox."""
-        away, file = self.desk.put_away, claim.file
-        if claim.state is FileState.LOADED:
+        file = claim.file
+        if claim.state in (FileState.LOADED, FileState.UNDONE):
             header = identified.layout.header if identified.layout else b""
-            rejects = await away.write_rejects(file, claim.counts, header)
-            moved = await away.move(file, file.file_id, claim.target)
-            outcome = Outcome(
-                FileState.ARCHIVED, claim.counts, moved_to=moved, rejects_file=rejects
-            )
-        else:
-            error = claim.error or {"type": "", "message": "", "hint": ""}
-            moved = await away.set_aside(file, claim.target, error)
-            outcome = Outcome(claim.state, error=error, moved_to=moved)
-        return self.desk.finished(file, outcome)
+            committed = Committed(source, file, claim.counts, header, claim.target, claim.state)
+            return self.desk.finished(file, await finish(self.desk, committed))
+        error = claim.error or {"type": "", "message": "", "hint": ""}
+        moved = await self.desk.put_away.set_aside(file, claim.target, error)
+        return self.desk.finished(file, Outcome(claim.state, error=error, moved_to=moved))
 
 
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").digest()
+def _digest(found: FoundFile) -> bytes:
+    """Of a file that is not what it should be.
+
+    Raises:
+        FileUnavailable: it changed since it was found, so the refusal is about another content.
+    """
+    with explaining("unreadable_file", found.path), found.path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").digest()
+        if not stat_of(os.fstat(stream.fileno())).is_same_content(found.stat):
+            raise FileUnavailable("file_changed", f"{found.path.name} changed while it was read")
+    return digest

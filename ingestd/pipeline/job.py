@@ -92,8 +92,8 @@ class FileJob:
         self, chunk: Chunk, counts: Counts, ledger: Ledger, interval_s: float
     ) -> None:
         """A chunk's rows and rejections are durable; move the checkpoint when it is time."""
-        self._waiting[chunk.start.row] = (chunk, counts)
-        while (done := self._waiting.pop(self.position.row, None)) is not None:
+        self._waiting[chunk.start.offset_bytes] = (chunk, counts)
+        while (done := self._waiting.pop(self.position.offset_bytes, None)) is not None:
             self.position = done[0].end
             self.counts += done[1]
         if time.monotonic() - self._checkpointed_at >= interval_s:

@@ -4,33 +4,23 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from pathlib import Path
 
 from anyio.streams.memory import MemoryObjectSendStream
 
 from ingestd.config.source import SourceSpec
 from ingestd.documents import Run
-from ingestd.errors import FileUnavailable
-from ingestd.ledger import Claim, Ending, now
+from ingestd.ledger import Claim, Commit, Ending, now
 from ingestd.pipeline.desk import Desk, Outcome
+from ingestd.pipeline.finish import Committed, finish
 from ingestd.pipeline.job import ChunkTask, FileJob
-from ingestd.pipeline.policy import describe, reaction_to
+from ingestd.pipeline.policy import cause_of, describe, reaction_to
 from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
-from ingestd.records import Chunk, ClaimedFile, FileLayout, FileResult, FileState, Rejection
+from ingestd.records import Chunk, ClaimedFile, FileLayout, FileResult, Rejection
 from ingestd.refine import Plan, Repeats
 from ingestd.validate import unique_columns
 
 Ended = tuple[FileResult | None, float | None]
 """A file's result, if it has one, and after how many seconds it is to be offered again."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Committed:
-    """What is left to do for a file whose rows readers can see."""
-
-    target: Path | None
-    replaced: Sequence[str]
-    queryable_s: float
 
 
 @dataclass(slots=True)
@@ -76,17 +66,17 @@ class Loading:
             await self._load_rows(job, outbox)
             if not job.is_complete:
                 return None, None
-            after = await self._commit(job)
+            committed = await self._commit(job)
         except Exception as error:  # noqa: BLE001 - the policy decides what it leads to
-            return await self._end(job.source, job.claim, error, job.refused_in_trial)
-        return await self._finish(job, after)
+            return await self._end(job.source, job.claim, cause_of(error), job.refused_in_trial)
+        return await self._finish(committed)
 
     async def _load_rows(self, job: FileJob, outbox: MemoryObjectSendStream[ChunkTask]) -> None:
         """Hand out all chunks and wait for them; when stopping, as many as there is time for."""
         if job.claim.is_stale:
-            await self.desk.loader.remove_rows(job.file, job.source)
+            await self._remove_rows(job.source, job.file)
         repeats = await self._survey(job)
-        await self.desk.ledger.loading(job.file.file_id)
+        await self.desk.ledger.loading(job.file)
         for chunk, repeated in zip(job.remaining_chunks, repeats, strict=True):
             if job.has_failed or self.is_stopping:
                 break
@@ -114,43 +104,28 @@ class Loading:
         require_within_budget(counts, job.source)
         job.refused_in_trial = []
 
-    async def _commit(self, job: FileJob) -> "_Committed":
+    async def _commit(self, job: FileJob) -> Committed:
         """All rows are durable: show them to readers, and those they replace no more."""
-        file, desk = job.file, self.desk
+        file, load = job.file, job.source.load
         if not job.counts.is_balanced or job.counts.record_count != job.layout.row_count:
             raise AssertionError(f"rows do not add up: {job.counts} of {job.layout.row_count}")
-        replaced: list[str] = []
-        if job.source.load.on_changed_file == "replace":
-            replaced = await desk.ledger.earlier_versions(file)
-        target = await desk.put_away.archive_target(file)
-        await desk.ledger.loaded(file, job.counts, target, replaced)
+        target = await self.desk.put_away.archive_target(file)
+        is_replacing = load.mode == "insert" and load.on_changed_file == "replace"
+        state = await self.desk.ledger.commit(Commit(file, job.counts, target, is_replacing))
+        return Committed(job.source, file, job.counts, job.layout.header, target, state)
+
+    async def _finish(self, committed: Committed) -> Ended:
+        """Trouble from here on is told, and tried again; nothing fails any more."""
+        desk, file = self.desk, committed.file
         queryable_s = (now() - file.found_at) / timedelta(seconds=1)
-        return _Committed(target, replaced, queryable_s)
-
-    async def _finish(self, job: FileJob, committed: "_Committed") -> Ended:
-        file, desk = job.file, self.desk
-        for identity in committed.replaced:
-            await desk.loader.remove_documents(job.source.name, identity)
-            await desk.ledger.rows_removed(identity)
-        if file.attempts > 1:
-            await desk.rejects.clear_file(file)
-        await desk.loader.index(job.source)
-        return await self._archive(job, committed.queryable_s, committed.target)
-
-    async def _archive(self, job: FileJob, queryable_s: float, target: Path | None) -> Ended:
-        """The rows are safe: trouble from here on is told, and tried again, but fails nothing."""
-        file, away = job.file, self.desk.put_away
-        outcome = Outcome(FileState.ARCHIVED, job.counts, queryable_s=queryable_s)
         try:
-            rejects = await away.write_rejects(file, job.counts, job.layout.header)
-            outcome = replace(outcome, rejects_file=rejects)
-            outcome = replace(outcome, moved_to=await away.move(file, file.file_id, target))
-        except (FileUnavailable, OSError) as error:
+            outcome = await finish(desk, committed)
+        except Exception as error:  # noqa: BLE001 - the rows are safe, and the file comes again
             told = describe(error)
-            self.desk.events.archive_failed(file, told["message"], told["hint"])
-            outcome = replace(outcome, state=FileState.LOADED)
-            return self.desk.finished(file, outcome), job.source.errors.retry_delay
-        return self.desk.finished(file, outcome), None
+            desk.events.archive_failed(file, told["message"], told["hint"])
+            outcome = Outcome(committed.state, committed.counts, queryable_s=queryable_s)
+            return desk.finished(file, outcome), committed.source.errors.retry_delay
+        return desk.finished(file, replace(outcome, queryable_s=queryable_s)), None
 
     async def _end(
         self, source: SourceSpec, claim: Claim, error: Exception,
@@ -159,9 +134,12 @@ class Loading:
         """Set a file aside, or leave it for another try, as the policy says."""
         file, desk = claim.file, self.desk
         reaction, told = reaction_to(error), describe(error)
+        if reaction.state is None:
+            raise error
         if reaction.error_type == "internal_error":
             desk.events.defect(file, error)
-        await desk.loader.remove_rows(file, source)
+        await desk.ledger.rewinding(file)  # or a crash below would skip rows that are gone
+        await self._remove_rows(source, file)
         await desk.rejects.record_rows(file, refused)
         await desk.rejects.record_file(file, told)
         ending = Ending(reaction.state, told, claim.failures + 1)
@@ -172,7 +150,7 @@ class Loading:
     async def _end_for_now(self, source: SourceSpec, file: ClaimedFile, ending: Ending) -> Ended:
         delay_s = source.errors.retry_delay
         retry_at = now() + timedelta(seconds=delay_s)
-        await self.desk.ledger.ended(file.file_id, replace(ending, retry_at=retry_at))
+        await self.desk.ledger.ended(file, replace(ending, retry_at=retry_at))
         told = ending.error
         self.desk.events.file_blocked(source.name, file.path, told["message"], told["hint"])
         return None, delay_s
@@ -180,6 +158,12 @@ class Loading:
     async def _end_for_good(self, file: ClaimedFile, ending: Ending) -> FileResult:
         desk = self.desk
         target = await desk.put_away.failed_target(file)
-        await desk.ledger.ended(file.file_id, replace(ending, target=target))
+        await desk.ledger.ended(file, replace(ending, target=target))
         moved = await desk.put_away.set_aside(file, target, ending.error)
         return desk.finished(file, Outcome(ending.state, error=ending.error, moved_to=moved))
+
+    async def _remove_rows(self, source: SourceSpec, file: ClaimedFile) -> None:
+        """Take back what an attempt stored. What an upsert changed stays as it is."""
+        await self.desk.rejects.remove_rows(file)
+        if source.load.mode == "insert":
+            await self.desk.loader.remove_documents(source.name, file.file_id)

@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ingestd.errors import FileHeld, FileRefused, FileUnavailable, StoreRefused, WorkerLost
+from ingestd.errors import (
+    FileHeld,
+    FileRefused,
+    FileTaken,
+    FileUnavailable,
+    StoreRefused,
+    WorkerLost,
+)
 from ingestd.mongo import Document
 from ingestd.records import FileState
 
@@ -12,7 +19,8 @@ from ingestd.records import FileState
 class Reaction:
     """What becomes of a file: the state it gets, and whether it is tried again by itself."""
 
-    state: FileState
+    state: FileState | None
+    """``None``: the file and its rows are left as they are; it is offered again later."""
     is_retried: bool
     error_type: str
 
@@ -21,6 +29,7 @@ _POLICY: Mapping[type[BaseException], Reaction] = {
     FileUnavailable: Reaction(FileState.FAILED, is_retried=True, error_type="unavailable"),
     FileHeld: Reaction(FileState.HELD, is_retried=False, error_type="held"),
     FileRefused: Reaction(FileState.FAILED, is_retried=False, error_type="refused"),
+    FileTaken: Reaction(None, is_retried=True, error_type="taken"),
     WorkerLost: Reaction(FileState.FAILED, is_retried=True, error_type="worker_lost"),
     StoreRefused: Reaction(FileState.HELD, is_retried=False, error_type="store_refused"),
     Exception: Reaction(FileState.FAILED, is_retried=False, error_type="internal_error"),
@@ -31,6 +40,13 @@ _POLICY: Mapping[type[BaseException], Reaction] = {
 def reaction_to(error: BaseException) -> Reaction:
     """What the error of a file leads to."""
     return next(reaction for kind, reaction in _POLICY.items() if isinstance(error, kind))
+
+
+def cause_of(error: Exception) -> Exception:
+    """The error itself, without the groups that task groups wrap around it."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def describe(error: BaseException) -> Document:

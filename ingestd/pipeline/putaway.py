@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
 
 from ingestd.config.settings import PathSettings
-from ingestd.files import free_name, move
+from ingestd.errors import FileUnavailable
+from ingestd.events import Events
+from ingestd.files import FILE_GONE, free_name, move
 from ingestd.ledger import Ledger
 from ingestd.mongo import Document
 from ingestd.records import ClaimedFile, Counts
@@ -22,6 +23,7 @@ class PutAway:
     paths: PathSettings
     ledger: Ledger
     rejects: Rejects
+    events: Events
     is_moving: bool = True
     """``False`` for files that belong to somebody else's directory: they stay where they are."""
 
@@ -55,12 +57,19 @@ class PutAway:
     async def move(self, file: ClaimedFile, identity: str, target: Path | None) -> Path | None:
         """Move a file to where the ledger says it goes, and record that it is there.
 
+        A file that somebody else removed meanwhile is told, and goes nowhere.
+
         Raises:
             FileUnavailable: it cannot be moved now; the same call may pass later.
         """
-        moved = target
+        moved = None
         if target is not None:
-            moved = await anyio.to_thread.run_sync(partial(move, file.path, target, file.stat))
+            try:
+                moved = await anyio.to_thread.run_sync(move, file.path, target, file.stat)
+            except FileUnavailable as error:
+                if error.error_type != FILE_GONE:
+                    raise
+                self.events.file_gone(file, error.message)
         await self.ledger.put_away(identity, moved)
         return moved
 

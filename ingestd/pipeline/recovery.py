@@ -1,15 +1,16 @@
-"""Start-up: what a crash left half done, finished before anything new begins."""
+"""What a crash may leave half done: moves, and rows that nobody may see any more."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import anyio.to_thread
 
 from ingestd.events import Events
-from ingestd.ledger import Ledger
+from ingestd.files import names_like
+from ingestd.ledger import Ledger, path_in
 from ingestd.load import Loader
 from ingestd.mongo import Document
-from ingestd.records import FileState
 
 
 async def recover(ledger: Ledger, loader: Loader, events: Events, sources: Sequence[str]) -> None:
@@ -18,18 +19,39 @@ async def recover(ledger: Ledger, loader: Loader, events: Events, sources: Seque
     A file that is still in its inbox is left to the watcher: it is offered again, and the
     ledger knows what was to be done with it.
     """
-    for document in await ledger.unfinished_business(sources):
-        if document["state"] == FileState.UNDONE.value:
-            await loader.remove_documents(document["source_name"], document["_id"])
-            await ledger.rows_removed(document["_id"])
-        else:
-            await _finish_move(document, ledger, events)
+    await remove_undone(ledger, loader, sources)
+    for entry in await ledger.leaving(sources):
+        await _finish_move(entry, ledger, events)
 
 
-async def _finish_move(document: Document, ledger: Ledger, events: Events) -> None:
-    source, target = Path(document["path"]), Path(document["archived_to"])
+async def remove_undone(ledger: Ledger, loader: Loader, sources: Sequence[str]) -> None:
+    """Remove the rows of files that readers see no more."""
+    for entry in await ledger.undone(sources):
+        await loader.remove_documents(entry["source_name"], entry["_id"])
+        await ledger.rows_removed(entry["_id"])
+
+
+async def _finish_move(entry: Document, ledger: Ledger, events: Events) -> None:
+    source, target = path_in(entry, "path"), path_in(entry, "archived_to")
+    assert source is not None
+    assert target is not None
     if await anyio.to_thread.run_sync(source.exists):
         return
-    is_there = await anyio.to_thread.run_sync(target.exists)
-    await ledger.put_away(document["_id"], target)
-    events.recovered(document, is_there)
+    place = await anyio.to_thread.run_sync(_find_moved, target, entry["size"], entry["sha256"])
+    await ledger.put_away(entry["_id"], place)
+    events.recovered(entry, found=place is not None)
+
+
+def _find_moved(target: Path, size_bytes: int, sha256: str) -> Path | None:
+    """Where the file is: under its name, or beside it where that was taken."""
+    for place in names_like(target):
+        if not place.exists():
+            return None
+        if place.is_file() and place.stat().st_size == size_bytes and _digest(place) == sha256:
+            return place
+    return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -11,7 +11,6 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from ingestd.config.settings import LoadSettings
-from ingestd.errors import WorkerLost
 from ingestd.events import Events
 from ingestd.ledger import Ledger
 from ingestd.load import Loader
@@ -19,7 +18,7 @@ from ingestd.pipeline.job import ChunkTask
 from ingestd.records import Counts, RefinedChunk
 from ingestd.refine import recover_rows, refine
 from ingestd.rejects import Rejects
-from ingestd.workers import Workers
+from ingestd.workers import Workers, run_twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +86,8 @@ class RefineStage:
     async def _refine(self, task: ChunkTask) -> RefinedChunk | None:
         if task.job.has_failed:
             return None
-        arguments = (task.job.plan, task.chunk, task.repeats)
         try:
-            try:
-                refined = await self.workers.run(refine, *arguments)
-            except WorkerLost:
-                refined = await self.workers.run(refine, *arguments)
+            refined = await run_twice(self.workers, refine, task.job.plan, task.chunk, task.repeats)
         except Exception as error:  # noqa: BLE001 - the file's task decides what it leads to
             task.job.fail(error)
             return None
@@ -131,7 +126,9 @@ class LoadStage:
         refused = await self.loader.store(job.source, refined)
         rejections = refined.rejections
         if refused:
-            rejections += await self.workers.run(recover_rows, job.plan, refined.chunk, refused)
+            rejections += await run_twice(
+                self.workers, recover_rows, job.plan, refined.chunk, refused
+            )
         if rejections:
             await self.rejects.record_rows(job.file, rejections)
         self.events.stage_took("load", time.perf_counter() - started)

@@ -12,7 +12,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.errors import FileHeld
 from ingestd.records import Chunk, Counts, Rejection
 from ingestd.refine import Plan, Repeats, digest_values, refine
-from ingestd.workers import Workers
+from ingestd.workers import Workers, run_twice
 
 _AHEAD = 4
 """Chunks that are in workers at once; more would only wait for them."""
@@ -101,7 +101,7 @@ async def _in_order(
 
         async def run(index: int, chunk: Chunk, results: list[Any]) -> None:
             function, *arguments = call_for(chunk)
-            results[index] = await workers.run(function, *arguments)
+            results[index] = await run_twice(workers, function, *arguments)
 
         async with anyio.create_task_group() as group:
             for index, chunk in enumerate(batch):

@@ -1,9 +1,4 @@
-"""The only module that speaks to MongoDB: connection, the few operations we need, error mapping.
-
-Motor is what the project uses; its vendor has deprecated it in favour of PyMongo's own async
-API (critical fixes end 2027-05-14). The day that must change, this file changes and no other.
-Which answer leads to what is decided elsewhere; here an answer only becomes one of our errors.
-"""
+"""One database of one MongoDB, and the few operations we need."""
 
 import asyncio
 import random
@@ -14,89 +9,34 @@ from collections.abc import (
     Awaitable,
     Callable,
     Iterator,
-    Mapping,
     Sequence,
 )
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any, Literal, TypeVar
 
 import bson
+import pymongo
 from bson import ObjectId
 from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import ReadPreference, ReturnDocument, errors
+from pymongo import ReadPreference, ReturnDocument
 from pymongo.write_concern import WriteConcern
 
 from ingestd.config.settings import MongoSettings
-from ingestd.errors import QueryTooSlow, StoreAway, StoreRefused
+from ingestd.errors import StoreAway, StoreRefused
 from ingestd.events import Events
+from ingestd.mongo.answers import WriteFault, errors_mapped, faults_of
+from ingestd.mongo.rows import Document
+from ingestd.mongo.sequence import DocumentSequence, batches
 
-Document = dict[str, Any]
 Result = TypeVar("Result")
 
-MAX_SEQUENCE_BYTES = 15 * 2**20
-"""The driver measures a sequence as if it were one document, and refuses 16 MiB and more."""
-
-_AWAY_CODES = frozenset(
-    {6, 7, 24, 43, 46, 50, 64, 79, 89, 91, 100, 112, 133, 189, 234, 262, 317, 358}
-    | {9001, 10107, 11600, 11602, 13388, 13435, 13436, 14031}
-)
-"""Server codes of states that pass by themselves (elections, time limits, locks, a full disk)."""
-
-_HINTS = {
-    13: "give the user of mongo.uri the role readWrite on the database",
-    18: "check user name, password and authSource in mongo.uri",
-    8000: "check user name and password in mongo.uri",
-}
-_DUPLICATE_KEY = 11000
-
-
-def row_id(file_id: str, row: int) -> ObjectId:
-    """The ``_id`` of a row: 8 bytes of the file's identity, 4 of the row number from 1."""
-    return ObjectId(bytes.fromhex(file_id) + row.to_bytes(4, "big"))
-
-
-def rows_of(file_id: str) -> Document:
-    """Matches every row of a file: one range of the primary index."""
-    return {"_id": {"$gte": row_id(file_id, 0), "$lte": row_id(file_id, 2**32 - 1)}}
-
-
-class DocumentSequence:
-    """Concatenated BSON documents that the driver sends as they are, as one raw document.
-
-    OP_MSG (MongoDB wire protocol, section kind 1) carries the documents of an insert one after
-    the other, so the concatenation *is* the wire format. The driver copies ``raw`` of anything
-    whose ``_type_marker`` is that of ``RawBSONDocument`` (101); ``Mongo.connect`` proves at
-    start-up that it still does.
-    """
-
-    _type_marker = 101
-
-    def __init__(self, raw: bytes | memoryview) -> None:
-        self.raw = raw
-
-
-@dataclass(frozen=True, slots=True)
-class WriteFault:
-    """Why MongoDB did not take one document of a batch; ``index`` is its place in the batch."""
-
-    index: int
-    code: int
-    message: str
-    is_own_id: bool
-    """A document with this ``_id`` is there already: an earlier attempt stored it."""
-    key: tuple[str, ...] = ()
-    """The fields of the unique index that refused the document, if one did."""
-
-    @property
-    def is_duplicate(self) -> bool:
-        return self.code == _DUPLICATE_KEY
-
-    def at(self, index: int) -> "WriteFault":
-        """The same fault of a document that stands elsewhere in another batch."""
-        return replace(self, index=index)
+_SCRATCH = "ingestd_selftest"
+_LONG_S = 3600.0
+"""For commands that go through a whole collection: a short limit would only start them anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,90 +45,6 @@ class ServerInfo:
 
     version: str
     is_replica_set: bool
-
-
-@contextmanager
-def errors_mapped(doing: str) -> Iterator[None]:
-    """Turn the driver's errors into ``StoreAway`` or ``StoreRefused``; nothing else leaves here."""
-    try:
-        yield
-    except errors.OperationFailure as error:
-        raise _refusal(doing, error) from error
-    except (errors.ConnectionFailure, errors.WaitQueueTimeoutError) as error:
-        hint = "is mongod running, and is mongo.uri right?"
-        raise StoreAway(f"{doing}: MongoDB cannot be reached: {_short(error)}", hint) from error
-    except errors.PyMongoError as error:
-        raise StoreRefused(f"{doing}: {_short(error)}", "see the MongoDB log") from error
-
-
-def _refusal(doing: str, error: errors.OperationFailure) -> StoreAway | StoreRefused:
-    code = error.code or 0
-    if isinstance(error, errors.ExecutionTimeout):
-        return QueryTooSlow(f"{doing}: the time limit of the query was reached")
-    is_away = code in _AWAY_CODES or error.has_error_label("RetryableWriteError")
-    text = f"{doing}: MongoDB answered: {_short(error)} (code {code})"
-    if is_away or isinstance(error, errors.WTimeoutError):
-        return StoreAway(text, "it is tried again")
-    return StoreRefused(text, _HINTS.get(code, "see the MongoDB log"))
-
-
-def _short(error: BaseException) -> str:
-    """The driver's text without the topology dump it appends."""
-    return str(error).split(", Timeout:")[0].split(", full error:")[0][:300]
-
-
-async def ensure_replica_set(port: int) -> None:
-    """Make the mongod on that loopback port a one-node replica set, whatever port it had before.
-
-    Raises:
-        StoreAway: it did not become primary in a minute.
-        StoreRefused: it does not take the configuration.
-    """
-    client: Any = AsyncIOMotorClient(
-        f"mongodb://127.0.0.1:{port}/?directConnection=true", serverSelectionTimeoutMS=20_000
-    )
-    member = {"_id": 0, "host": f"127.0.0.1:{port}"}
-    deadline = time.monotonic() + 60
-    try:
-        with errors_mapped("setting up the private MongoDB"):
-            while not await _is_primary(client.admin, member):
-                if time.monotonic() > deadline:
-                    raise StoreAway(
-                        "the private MongoDB is no primary after 60 s", "see mongod.log"
-                    )
-                await asyncio.sleep(0.02)
-    finally:
-        client.close()
-
-
-async def _is_primary(admin: Any, member: Document) -> bool:
-    """Ask, and take the next step when it is not."""
-    with suppress(errors.AutoReconnect):  # a new configuration closes connections
-        if (await admin.command("hello")).get("isWritablePrimary"):
-            return True
-        await _configure_member(admin, member)
-    return False
-
-
-async def _configure_member(admin: Any, member: Document) -> None:
-    try:
-        stored = (await admin.command("replSetGetConfig"))["config"]
-    except errors.OperationFailure as error:
-        if error.code != 94:  # NotYetInitialized
-            raise
-        await _initiate(admin, member)
-        return
-    if [m["host"] for m in stored["members"]] != [member["host"]]:
-        changed = {"_id": stored["_id"], "version": stored["version"] + 1, "members": [member]}
-        await admin.command("replSetReconfig", {**stored, **changed}, force=True)
-
-
-async def _initiate(admin: Any, member: Document) -> None:
-    try:
-        await admin.command("replSetInitiate", {"_id": "ingestd", "members": [member]})
-    except errors.OperationFailure as error:
-        if error.code != 23:  # AlreadyInitialized: it was still reading its configuration
-            raise
 
 
 class Mongo:
@@ -243,18 +99,20 @@ class Mongo:
         return ServerInfo(version=version, is_replica_set=self._has_transactions)
 
     async def _prove_sequences(self) -> None:
-        scratch = "ingestd_selftest"
-        pair = b"".join(bson.encode({"_id": n}) for n in range(2))
-        await self.delete(scratch, {})
+        """Store two documents as one; a driver that has changed inside gets them one by one."""
+        pair = [ObjectId(), ObjectId()]
+        raw = b"".join(bson.encode({"_id": identity}) for identity in pair)
         try:
             with errors_mapped("trying a document sequence"):
                 reply = await self._database.command(
-                    {"insert": scratch, "documents": [DocumentSequence(pair)]}
+                    {"insert": _SCRATCH, "documents": [DocumentSequence(raw)]}
                 )
             self._sends_sequences = reply["n"] == 2
-        except StoreRefused:
+        except StoreAway:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a future driver makes of it
             self._sends_sequences = False
-        await self.delete(scratch, {})
+        await self.delete(_SCRATCH, {"_id": {"$in": pair}})
 
     async def patiently(
         self, doing: str, operation: Callable[[], Awaitable[Result]]
@@ -300,19 +158,17 @@ class Mongo:
         with errors_mapped(f"writing to {collection}"):
             reply = await self._database.command(command)
         self._events.mongo_command(kind, time.perf_counter() - started)
-        _check_concern(reply, collection)
-        return [_fault(error) for error in reply.get("writeErrors", ())]
+        return faults_of(reply, collection)
 
     def _as_documents(self, raw: bytes | memoryview) -> list[Any]:
         if self._sends_sequences:
             return [DocumentSequence(raw)]
-        return bson.decode_all(raw, CodecOptions(document_class=bson.raw_bson.RawBSONDocument))
+        return bson.decode_all(raw, CodecOptions(document_class=RawBSONDocument))
 
     async def insert_missing(self, collection: str, documents: Sequence[Document]) -> None:
         """Insert documents that carry their ``_id``; those already there stay as they are."""
-        for start in range(0, len(documents), 1000):
-            batch = documents[start : start + 1000]
-            faults = await self.write_sequence("insert", collection, _concatenated(batch))
+        for batch in batches(documents):
+            faults = await self.write_sequence("insert", collection, batch)
             bad = [fault for fault in faults if not fault.is_own_id]
             if bad:
                 raise StoreRefused(f"{collection}: {bad[0].message}", "see the MongoDB log")
@@ -335,31 +191,36 @@ class Mongo:
             )
             return found
 
-    async def update_together(self, collection: str, changes: Sequence[tuple[str, Any]]) -> None:
-        """Update documents by ``_id`` so that readers see all of the changes or none.
+    async def update_together(
+        self, collection: str, changes: Sequence[tuple[Document, Document]]
+    ) -> bool:
+        """Update one document per (match, change), so that readers see all changes or none.
 
         A server without transactions (one that is no replica set) gets them one by one.
+
+        Returns:
+            False when one of them matched nothing: then nothing was changed.
         """
         target = self._database[collection]
         with self._timed("update", collection):
             if not self._has_transactions:
-                for key, change in changes:
-                    await target.update_one({"_id": key}, change)
-                return
-            async with await self._client.start_session() as session, session.start_transaction():
-                for key, change in changes:
-                    await target.update_one({"_id": key}, change, session=session)
+                return await _update_each(target, changes)
+            async with await self._client.start_session() as session:
+                session.start_transaction(write_concern=self._database.write_concern)
+                is_done = await _update_each(target, changes, session=session)
+                await (session.commit_transaction if is_done else session.abort_transaction)()
+                return is_done
 
     async def delete(self, collection: str, match: Document) -> int:
         """Delete all that match; returns how many."""
-        with self._timed("delete", collection):
+        with self._timed("delete", collection), pymongo.timeout(_LONG_S):
             return int((await self._database[collection].delete_many(match)).deleted_count)
 
     async def ensure_index(
         self, collection: str, keys: Sequence[tuple[str, int]], *, unique: bool = False
     ) -> None:
         """Create the index, or do nothing when it is there."""
-        with self._timed("createIndexes", collection):
+        with self._timed("createIndexes", collection), pymongo.timeout(_LONG_S):
             await self._database[collection].create_index(list(keys), unique=unique)
 
     # reading
@@ -415,7 +276,7 @@ class Mongo:
     async def ping(self) -> float:
         """Seconds that one empty command takes."""
         started = time.perf_counter()
-        with errors_mapped("ping"):
+        with errors_mapped("ping"), pymongo.timeout(self._settings.timeout):
             await self._database.command("ping")
         return time.perf_counter() - started
 
@@ -427,21 +288,12 @@ class Mongo:
         self._events.mongo_command(command, time.perf_counter() - started)
 
 
-def _concatenated(documents: Sequence[Document]) -> bytes:
-    return b"".join(bson.encode(document) for document in documents)
-
-
-def _check_concern(reply: Mapping[str, Any], collection: str) -> None:
-    """A write-concern error says nothing of the documents: the batch is written again."""
-    concern = reply.get("writeConcernError")
-    if concern:
-        raise StoreAway(f"writing to {collection}: {concern.get('errmsg')}", "it is tried again")
-
-
-def _fault(error: Mapping[str, Any]) -> WriteFault:
-    pattern = tuple(error.get("keyPattern", ()))
-    text = str(error.get("errmsg", ""))
-    is_own_id = error["code"] == _DUPLICATE_KEY and (
-        pattern == ("_id",) or (not pattern and "index: _id_ " in text)
-    )
-    return WriteFault(error["index"], error["code"], text, is_own_id, pattern)
+async def _update_each(
+    target: Any, changes: Sequence[tuple[Document, Document]], **options: Any
+) -> bool:
+    """Stops at the first that matches nothing."""
+    for match, change in changes:
+        done = await target.update_one(match, change, **options)
+        if not done.matched_count:
+            return False
+    return True

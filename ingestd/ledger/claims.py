@@ -1,0 +1,251 @@
+"""What is to be done with a file that was found: the ledger's answer, recorded before it is given.
+
+Every step may be repeated: a crash after it leaves a claim that the next start takes up again.
+"""
+
+import asyncio
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+from ingestd.errors import StoreRefused
+from ingestd.files import file_id
+from ingestd.ledger.entry import (
+    FILES,
+    SOURCES,
+    as_claimed,
+    as_counts,
+    new_entry,
+    now,
+    path_fields,
+    path_in,
+    place_fields,
+    progress_fields,
+)
+from ingestd.mongo import Document, Mongo
+from ingestd.records import (
+    COMMITTED,
+    UNFINISHED,
+    ClaimedFile,
+    Counts,
+    FileState,
+    FoundFile,
+    Position,
+)
+
+_START = Position()
+
+
+class Verdict(Enum):
+    """What is to be done with a file that was found."""
+
+    LOAD = "load"
+    PUT_AWAY = "put away"
+    """It ended before, but a crash or a full disk kept it from leaving the inbox."""
+    DUPLICATE = "duplicate"
+    WAIT = "wait"
+    """It failed for a reason that can pass, and its time has not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The ledger's answer to a found file."""
+
+    verdict: Verdict
+    file: ClaimedFile
+    start: Position = _START
+    """Where loading begins: everything before it is durable, and counted in ``counts``."""
+    counts: Counts = field(default_factory=Counts)
+    is_stale: bool = False
+    """An earlier attempt may have left rows that this one must not find: they go first."""
+    failures: int = 0
+    wait_s: float = 0.0
+    state: FileState = FileState.CLAIMED
+    target: Path | None = None
+    """Where a file that is put away was going."""
+    error: Document | None = None
+
+
+class Claims:
+    """Gives out claims. Calls wait while MongoDB is away, and are safe to repeat."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """One claim of a source at a time gets a run and records it, so that the ledger never
+        learns of an earlier run after a later one: ``visible.py`` relies on it."""
+
+    async def claim(self, found: FoundFile, sha256: bytes, config_hash: str) -> Claim:
+        """Decide what is to be done with a file, and record it when it is to be loaded.
+
+        Raises:
+            StoreRefused: another content has the same file id, or MongoDB refuses.
+        """
+        identity = file_id(found.source_name, sha256)
+        async with self._turns[found.source_name]:
+            known = await self._find(identity)
+            if known is None:
+                entry = new_entry(found, sha256.hex(), await self._next_run(found))
+                entry |= {"state": FileState.CLAIMED.value, "config_hash": config_hash}
+                known = await self._insert(identity, entry)
+                if known["processed_at"] == entry["processed_at"]:
+                    return Claim(Verdict.LOAD, as_claimed(found, known))
+            if known["sha256"] != sha256.hex():
+                raise _collision(found, known)
+            return await self._claim_known(found, known, config_hash)
+
+    async def _insert(self, identity: str, entry: Document) -> Document:
+        """The entry of that id: this one, or the one that another process was faster with."""
+        stored = await self._mongo.patiently(
+            "claiming a file",
+            lambda: self._mongo.update_returning(
+                FILES, {"_id": identity}, {"$setOnInsert": entry}, upsert=True
+            ),
+        )
+        assert stored is not None
+        return stored
+
+    async def _claim_known(self, found: FoundFile, known: Document, config_hash: str) -> Claim:
+        state = FileState(known["state"])
+        is_same_place = path_in(known, "path") == found.path
+        is_leaving = is_same_place and not known["is_put_away"]
+        if state in UNFINISHED:
+            return await self._resume(found, known, config_hash)
+        if state in COMMITTED:
+            if is_leaving:
+                return _put_away(found, known, state)
+            return Claim(Verdict.DUPLICATE, as_claimed(found, known), state=state)
+        if is_same_place and (wait_s := _remaining_s(known.get("retry_at"))) > 0:
+            return Claim(
+                Verdict.WAIT, as_claimed(found, known), wait_s=wait_s, error=known["error"]
+            )
+        if is_leaving and known["archived_to"]:
+            return _put_away(found, known, state)
+        return await self._restart(found, known, config_hash)
+
+    async def _resume(self, found: FoundFile, known: Document, config_hash: str) -> Claim:
+        """Go on where a crash or a stop left off; from the start when the rules changed since."""
+        is_stale = known["has_stale_rows"] or known["config_hash"] != config_hash
+        change: Document = {**place_fields(found), "config_hash": config_hash}
+        if is_stale:
+            change |= {**progress_fields(_START, Counts()), "has_stale_rows": True}
+        fresh = await self._change(known["_id"], change)
+        return Claim(
+            Verdict.LOAD, as_claimed(found, fresh), Position(**fresh["position"]),
+            as_counts(fresh), is_stale=is_stale, failures=fresh["failures"],
+        )  # fmt: skip
+
+    async def _restart(self, found: FoundFile, known: Document, config_hash: str) -> Claim:
+        """A new attempt at a file that ended without rows: its run gets a new place in time.
+
+        Failures count on while it is tried again by itself; who drops it again starts anew.
+        """
+        failures = known["failures"] if known.get("retry_at") else 0
+        change: Document = {
+            **place_fields(found), "state": FileState.CLAIMED.value, "config_hash": config_hash,
+            "processed_at": await self._next_run(found), "finished_at": None, "error": None,
+            **progress_fields(_START, Counts()), "has_stale_rows": True, "failures": failures,
+            **path_fields("archived_to", None), "is_put_away": False, "retry_at": None,
+            "replaced_by": None,
+        }  # fmt: skip
+        fresh = await self._change(known["_id"], change)
+        return Claim(Verdict.LOAD, as_claimed(found, fresh), is_stale=True, failures=failures)
+
+    async def duplicate(
+        self, found: FoundFile, first: ClaimedFile, fields: Document, target: Path | None
+    ) -> tuple[str, Path | None]:
+        """Record that the content of ``first`` came again, and that the file goes to ``target``.
+
+        ``fields``: its state and error.
+
+        Returns:
+            the id of the record, and the target: another one if a crash interrupted the move.
+        """
+        async with self._turns[found.source_name]:
+            pending = await self._pending_duplicate(found, first)
+            if pending is not None:
+                return pending["_id"], path_in(pending, "archived_to")
+            number = await self._count_duplicate(first)
+            entry = new_entry(found, first.sha256, await self._next_run(found))
+            entry |= {
+                **fields, "duplicate_of": first.file_id, "finished_at": now(),
+                **path_fields("archived_to", target), "is_put_away": target is None,
+            }  # fmt: skip
+            stored = await self._insert(f"{first.file_id}-{number}", entry)
+            return stored["_id"], target
+
+    async def _pending_duplicate(self, found: FoundFile, first: ClaimedFile) -> Document | None:
+        path = place_fields(found)["path"]
+        match = {"duplicate_of": first.file_id, "path": path, "is_put_away": False}
+        return await self._mongo.patiently(
+            "finding a duplicate", lambda: self._mongo.find_one(FILES, match)
+        )
+
+    async def _count_duplicate(self, first: ClaimedFile) -> int:
+        """How many files of that content there are now; a crash may leave a number unused."""
+        counted = await self._mongo.patiently(
+            "counting duplicates",
+            lambda: self._mongo.update_returning(
+                FILES, {"_id": first.file_id}, {"$inc": {"duplicates": 1}}
+            ),
+        )
+        if counted is None:
+            raise lost(first.file_id)
+        return int(counted["duplicates"]) + 1
+
+    async def _next_run(self, found: FoundFile) -> datetime:
+        """The next ``processed_at`` of a source: now, or a millisecond after the last one."""
+        later = {"$max": [now(), {"$add": ["$processed_at", 1]}]}
+        run = await self._mongo.patiently(
+            "ordering a file",
+            lambda: self._mongo.update_returning(
+                SOURCES, {"_id": found.source_name}, [{"$set": {"processed_at": later}}],
+                upsert=True,
+            ),
+        )  # fmt: skip
+        assert run is not None
+        moment: datetime = run["processed_at"]
+        return moment
+
+    async def _find(self, identity: str) -> Document | None:
+        return await self._mongo.patiently(
+            "reading the ledger", lambda: self._mongo.find_one(FILES, {"_id": identity})
+        )
+
+    async def _change(self, identity: str, fields: Document) -> Document:
+        """Begin another attempt; whoever worked on an earlier one finds that it is over."""
+        changed = await self._mongo.patiently(
+            "claiming a file again",
+            lambda: self._mongo.update_returning(
+                FILES, {"_id": identity}, {"$set": fields, "$inc": {"attempts": 1}}
+            ),
+        )
+        if changed is None:
+            raise lost(identity)
+        return changed
+
+
+def lost(identity: str) -> StoreRefused:
+    """Somebody removed an entry that was there a moment ago."""
+    return StoreRefused(f"the ledger lost file {identity}", "who removed it from `files`?")
+
+
+def _collision(found: FoundFile, known: Document) -> StoreRefused:
+    return StoreRefused(
+        f"{place_fields(found)['name']} and {known['name']} differ, yet share the file id "
+        f"{known['_id']}",
+        "change a byte in one of them (a trailing newline will do) and drop it again",
+    )
+
+
+def _put_away(found: FoundFile, known: Document, state: FileState) -> Claim:
+    return Claim(
+        Verdict.PUT_AWAY, as_claimed(found, known), counts=as_counts(known), state=state,
+        target=path_in(known, "archived_to"), error=known["error"],
+    )  # fmt: skip
+
+
+def _remaining_s(retry_at: datetime | None) -> float:
+    return 0.0 if retry_at is None else (retry_at - now()) / timedelta(seconds=1)

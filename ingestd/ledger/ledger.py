@@ -1,0 +1,228 @@
+"""How files get on and end. What each step must find done before it: ``design``, durability."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from ingestd.errors import FileTaken
+from ingestd.ledger.claims import Claims
+from ingestd.ledger.entry import FILES, count_fields, now, path_fields, progress_fields
+from ingestd.mongo import Document, Mongo
+from ingestd.records import COMMITTED, ClaimedFile, Counts, FileState, Position
+
+_INDEXES = (
+    ("source_name", "processed_at", "_id"),
+    ("source_name", "state", "processed_at", "_id"),
+    ("source_name", "name", "processed_at", "_id"),
+    ("state", "processed_at", "_id"),
+    ("processed_at", "_id"),
+    ("duplicate_of", "path"),
+    ("source_name", "is_put_away"),
+    ("has_rows", "source_name"),
+)
+"""What the queries here, in ``visible.py`` and in ``api/`` rely on."""
+
+
+_COMMITTED = [state.value for state in COMMITTED]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a file ended that did not load. ``retry_at``: when it is tried again, if it is."""
+
+    state: FileState
+    error: Document
+    failures: int
+    target: Path | None = None
+    retry_at: datetime | None = None
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """All rows of a file are durable; what is to be recorded with it, in one step."""
+
+    file: ClaimedFile
+    counts: Counts
+    target: Path | None
+    """Where the file goes; ``None`` when it stays where it is."""
+    is_replacing: bool
+    """Of the files of that name, only the one that arrived last may be seen."""
+
+
+class Ledger:
+    """The ledger of one database. Calls wait while MongoDB is away, and are safe to repeat.
+
+    What is said of a claimed file is only taken from the attempt that was claimed last: an
+    earlier one, in another process, learns by ``FileTaken`` that it is over.
+    """
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+        self.claims = Claims(mongo)
+        self._commits: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def prepare(self) -> None:
+        """Create the indexes that every query here relies on."""
+        for keys in _INDEXES:
+            index = partial(self._mongo.ensure_index, FILES, [(key, 1) for key in keys])
+            await self._mongo.patiently("indexing the ledger", index)
+
+    # progress
+
+    async def loading(self, file: ClaimedFile) -> None:
+        """Rows of the file are about to be written; none of an earlier attempt is in the way."""
+        await self._advance(file, {"state": FileState.LOADING.value, "has_stale_rows": False})
+
+    async def checkpoint(self, file: ClaimedFile, position: Position, counts: Counts) -> None:
+        """Every row before ``position`` is durable, and ``counts`` says how each of them ended."""
+        await self._advance(file, progress_fields(position, counts))
+
+    async def rewinding(self, file: ClaimedFile) -> None:
+        """Rows of the file are about to be taken back: nothing of it counts as durable now."""
+        fields = progress_fields(Position(), Counts())
+        await self._advance(file, {**fields, "has_stale_rows": True})
+
+    async def commit(self, commit: Commit) -> FileState:
+        """From now on readers see the file, and those it replaces no more.
+
+        Returns:
+            loaded; or undone, when one that replaces it was faster.
+        """
+        file = commit.file
+        async with self._commits[file.source_name]:  # none of two may overlook the other
+            replaced = await self._replaced_by(file) if commit.is_replacing else {}
+            changes = [
+                ({"_id": identity}, {"$set": _undone_by(newer)})
+                for identity, newer in replaced.items()
+                if identity != file.file_id
+            ]
+            done = _loaded(commit)
+            if newer := replaced.get(file.file_id):
+                done |= _undone_by(newer)
+            changes.append((_attempt(file), {"$set": done}))
+            is_done = await self._mongo.patiently(
+                "finishing a file", lambda: self._mongo.update_together(FILES, changes)
+            )
+        if not is_done:
+            raise _taken(file)
+        return FileState(done["state"])
+
+    async def _replaced_by(self, file: ClaimedFile) -> dict[str, str]:
+        """Of the files of that name that can be seen, and this one: all but the newest."""
+        match = {
+            "source_name": file.source_name, "name": file.name,
+            "state": {"$in": _COMMITTED}, "_id": {"$ne": file.file_id},
+        }  # fmt: skip
+        found = await self._mongo.patiently(
+            "finding earlier versions",
+            lambda: self._mongo.find(FILES, match, projection={"processed_at": 1}),
+        )
+        versions = [(file.processed_at, file.file_id)]
+        versions += [(version["processed_at"], version["_id"]) for version in found]
+        *older, (_, newest) = sorted(versions)
+        return {identity: newest for _, identity in older}
+
+    # endings
+
+    async def ended(self, file: ClaimedFile, ending: Ending) -> None:
+        """The file failed or is held; its rows are gone already."""
+        change: Document = {
+            "state": ending.state.value, "error": ending.error, "finished_at": now(),
+            "failures": ending.failures, "retry_at": ending.retry_at,
+            **path_fields("archived_to", ending.target), "is_put_away": False,
+            **count_fields(ending.counts),
+        }  # fmt: skip
+        await self._advance(file, change)
+
+    async def put_away(self, identity: str, path: Path | None) -> None:
+        """The file has left the inbox for ``path``, or stays: nothing more is to be done."""
+        change: Document = {**_literal(path_fields("archived_to", path)), "is_put_away": True}
+        if path is not None:
+            is_loaded = {"$eq": ["$state", FileState.LOADED.value]}
+            change["state"] = {"$cond": [is_loaded, FileState.ARCHIVED.value, "$state"]}
+        await self._mongo.patiently(
+            "putting a file away",
+            lambda: self._mongo.update(FILES, {"_id": identity}, [{"$set": change}]),
+        )
+
+    async def rows_removed(self, identity: str) -> None:
+        """The rows of an undone file are gone."""
+        await self._set("forgetting rows", {"_id": identity}, {"has_rows": False})
+
+    # reading
+
+    async def last_loads(self, sources: Sequence[str]) -> dict[str, datetime]:
+        """When the newest committed file of each source was finished; none yet, no entry."""
+        moments = {}
+        for name in sources:
+            newest = await self._newest_committed(name)
+            if newest is not None:
+                moments[name] = newest["finished_at"]
+        return moments
+
+    async def _newest_committed(self, source_name: str) -> Document | None:
+        match = {"source_name": source_name, "state": {"$in": _COMMITTED}}
+        newest_first = [("processed_at", -1)]
+        return await self._mongo.patiently(
+            "reading the ledger", lambda: self._mongo.find_one(FILES, match, sort=newest_first)
+        )
+
+    async def leaving(self, sources: Sequence[str]) -> list[Document]:
+        """Entries of files that ended and have a place to go to, but may not be there yet."""
+        match = {
+            "source_name": {"$in": list(sources)}, "is_put_away": False,
+            "archived_to": {"$ne": None},
+        }  # fmt: skip
+        return await self._find("finding what was under way", match)
+
+    async def undone(self, sources: Sequence[str]) -> list[Document]:
+        """Entries of files that readers see no more, and whose rows are still there."""
+        match = {
+            "has_rows": True, "source_name": {"$in": list(sources)},
+            "state": FileState.UNDONE.value,
+        }  # fmt: skip
+        return await self._find("finding undone files", match)
+
+    async def _find(self, doing: str, match: Document) -> list[Document]:
+        return await self._mongo.patiently(doing, lambda: self._mongo.find(FILES, match))
+
+    async def _set(self, doing: str, match: Document, fields: Document) -> int:
+        return await self._mongo.patiently(
+            doing, lambda: self._mongo.update(FILES, match, {"$set": fields})
+        )
+
+    async def _advance(self, file: ClaimedFile, fields: Document) -> None:
+        if not await self._set("writing the ledger", _attempt(file), fields):
+            raise _taken(file)
+
+
+def _literal(fields: Document) -> Document:
+    """The fields for an aggregation pipeline, which would read ``$`` in a name as its own."""
+    return {name: {"$literal": value} for name, value in fields.items()}
+
+
+def _attempt(file: ClaimedFile) -> Document:
+    return {"_id": file.file_id, "attempts": file.attempts}
+
+
+def _taken(file: ClaimedFile) -> FileTaken:
+    return FileTaken(
+        f"another ingestd has taken up {file.name}", "it goes on there; is one of them too many?"
+    )
+
+
+def _loaded(commit: Commit) -> Document:
+    return {
+        "state": FileState.LOADED.value, **count_fields(commit.counts), "finished_at": now(),
+        "rows_done": commit.counts.record_count, "error": None, "retry_at": None, "failures": 0,
+        **path_fields("archived_to", commit.target), "is_put_away": False,
+    }  # fmt: skip
+
+
+def _undone_by(newer: str) -> Document:
+    return {"state": FileState.UNDONE.value, "replaced_by": newer, "has_rows": True}

@@ -1,0 +1,124 @@
+"""What MongoDB and its driver answer, as our errors and as faults of single documents."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bson.errors import BSONError
+from pymongo import errors
+
+from ingestd.errors import QueryTooSlow, StoreAway, StoreRefused
+
+_PASSING = {
+    6: "HostUnreachable", 7: "HostNotFound", 24: "LockTimeout", 43: "CursorNotFound",
+    46: "LockBusy", 50: "MaxTimeMSExpired", 64: "WriteConcernFailed", 89: "NetworkTimeout",
+    91: "ShutdownInProgress", 100: "UnsatisfiableWriteConcern", 107: "LockFailed",
+    112: "WriteConflict", 117: "ConflictingOperationInProgress",
+    133: "FailedToSatisfyReadPreference", 134: "ReadConcernMajorityNotAvailableYet",
+    189: "PrimarySteppedDown", 202: "NetworkInterfaceExceededTimeLimit",
+    251: "NoSuchTransaction", 262: "ExceededTimeLimit", 276: "IndexBuildAborted",
+    279: "ClientDisconnect", 365: "TemporarilyUnavailable", 9001: "SocketException",
+    10107: "NotWritablePrimary", 11600: "InterruptedAtShutdown", 11601: "Interrupted",
+    11602: "InterruptedDueToReplStateChange", 13388: "StaleConfig",
+    13435: "NotPrimaryNoSecondaryOk", 13436: "NotPrimaryOrSecondary", 14031: "OutOfDiskSpace",
+}  # fmt: skip
+"""Answers that pass by themselves: elections, restarts, time limits, locks, a full disk. Codes of
+the server's ``src/mongo/base/error_codes.yml``."""
+
+_PASSING_LABELS = (
+    "RetryableWriteError",
+    "TransientTransactionError",
+    "UnknownTransactionCommitResult",
+)
+
+_HINTS = {
+    13: "give the user of mongo.uri the role readWrite on the database",
+    18: "check user name, password and authSource in mongo.uri",
+    8000: "check user name and password in mongo.uri",
+}
+_PASSING_HINTS = {14031: "make room on MongoDB's disk; it is tried again"}
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFault:
+    """Why MongoDB did not take one document of a batch; ``index`` is its place in the batch."""
+
+    index: int
+    code: int
+    message: str
+    key: tuple[str, ...] = ()
+    """The fields of the unique index that refused the document, if one did."""
+
+    @property
+    def is_duplicate(self) -> bool:
+        return self.code == _DUPLICATE_KEY
+
+    @property
+    def is_own_id(self) -> bool:
+        """A document with this ``_id`` is there already: an earlier attempt stored it."""
+        return self.is_duplicate and self.key == ("_id",)
+
+    def at(self, index: int) -> "WriteFault":
+        """The same fault of a document that stands elsewhere in another batch."""
+        return replace(self, index=index)
+
+
+@contextmanager
+def errors_mapped(doing: str) -> Iterator[None]:
+    """Turn the driver's errors into ``StoreAway`` or ``StoreRefused``; nothing else leaves here."""
+    try:
+        yield
+    except errors.OperationFailure as error:
+        raise _refusal(doing, error) from error
+    except (errors.ConnectionFailure, errors.WaitQueueTimeoutError) as error:
+        hint = "is mongod running, and is mongo.uri right?"
+        raise StoreAway(f"{doing}: MongoDB cannot be reached: {_short(error)}", hint) from error
+    except (errors.PyMongoError, BSONError) as error:
+        raise StoreRefused(f"{doing}: {_short(error)}", "see the MongoDB log") from error
+
+
+def _refusal(doing: str, error: errors.OperationFailure) -> StoreAway | StoreRefused:
+    code = error.code or 0
+    if isinstance(error, errors.ExecutionTimeout):
+        return QueryTooSlow(f"{doing}: the time limit of the query was reached")
+    text = f"{doing}: MongoDB answered: {_short(error)} (code {code})"
+    if _is_passing(error, code):
+        return StoreAway(text, _PASSING_HINTS.get(code, "it is tried again"))
+    return StoreRefused(text, _HINTS.get(code, "see the MongoDB log"))
+
+
+def _is_passing(error: errors.OperationFailure, code: int) -> bool:
+    """A write concern that was not met says nothing of the documents: they are written again."""
+    is_concern = isinstance(error, errors.WriteConcernError)
+    return is_concern or code in _PASSING or any(map(error.has_error_label, _PASSING_LABELS))
+
+
+def _short(error: BaseException) -> str:
+    """The driver's text without the topology dump it appends."""
+    return str(error).split(", Timeout:")[0].split(", full error:")[0][:300]
+
+
+def faults_of(reply: Mapping[str, Any], collection: str) -> list[WriteFault]:
+    """The documents that MongoDB did not take, as the reply to a write command tells them.
+
+    Raises:
+        StoreAway: it could not say, or not at this moment: the whole batch is to be written again.
+    """
+    concern = reply.get("writeConcernError")
+    if concern:
+        raise StoreAway(f"writing to {collection}: {concern.get('errmsg')}", "it is tried again")
+    faults = [_fault(error) for error in reply.get("writeErrors", ())]
+    for fault in faults:
+        if fault.code in _PASSING:  # an election in mid-batch: it is told document by document
+            raise StoreAway(f"writing to {collection}: {fault.message}", "it is tried again")
+    return faults
+
+
+def _fault(error: Mapping[str, Any]) -> WriteFault:
+    text = str(error.get("errmsg", ""))
+    key = tuple(error.get("keyPattern", ()))
+    if not key and "index: _id_ " in text:  # a mongos of 4.4 leaves the pattern out
+        key = ("_id",)
+    return WriteFault(error["index"], error["code"], text, key)
