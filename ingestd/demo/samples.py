@@ -92,7 +92,7 @@ def _without_amount() -> bytes:
 
 
 def _prices(first: int, last: int, factor: int) -> bytes:
-    lines = (f"P-{n:04d},{n * factor / 10:.2f}\n" for n in range(first, last))
+    lines = (f"P-{n:04d},{(n + 1) * factor / 10:.2f}\n" for n in range(first, last))
     return b"sku,price\n" + "".join(lines).encode()
 
 
