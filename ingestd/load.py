@@ -38,7 +38,7 @@ class Loader:
         """
         if source.name in self._prepared:
             return
-        await self._index(source.name, ("processed_at", "_id"), is_unique=False)
+        await self._index(source.name, ("processed_at", "_id"))
         if source.load.mode == "upsert":
             await self._index(source.name, source.load.key, is_unique=True)
         first = await self._mongo.patiently(
@@ -51,15 +51,15 @@ class Loader:
     async def index(self, source: SourceSpec) -> None:
         """Create the indexes a source asks for, once."""
         if source.name not in self._indexed:
-            for keys in source.load.indexes:
-                await self._index(source.name, keys, is_unique=False)
+            await self._index(source.name, *source.load.indexes)
             self._indexed.add(source.name)
 
-    async def _index(self, collection: str, keys: tuple[str, ...], *, is_unique: bool) -> None:
-        ascending = [(key, 1) for key in keys]
+    async def _index(
+        self, collection: str, *indexes: tuple[str, ...], is_unique: bool = False
+    ) -> None:
         await self._mongo.patiently(
             f"indexing {collection}",
-            lambda: self._mongo.ensure_index(collection, ascending, unique=is_unique),
+            lambda: self._mongo.ensure_indexes(collection, *indexes, unique=is_unique),
         )
 
     async def store(self, source: SourceSpec, refined: RefinedChunk) -> dict[int, Violation]:

@@ -24,6 +24,7 @@ from ingestd.mongo import Document, Mongo, row_id, rows_of
 from ingestd.records import ClaimedFile, Rejection
 
 ERRORS = "errors"
+_INDEXES = (("source_name", "error_time", "_id"), ("file_id", "row"))
 MAX_RAW_BYTES = 2**20
 """More of a refused record is not kept in MongoDB; the archived file has all of it."""
 
@@ -38,9 +39,8 @@ class Rejects:
 
     async def prepare(self) -> None:
         """Create the indexes of ``errors``."""
-        for keys in (("source_name", "error_time", "_id"), ("file_id", "row")):
-            index = partial(self._mongo.ensure_index, ERRORS, [(key, 1) for key in keys])
-            await self._mongo.patiently("indexing errors", index)
+        index = partial(self._mongo.ensure_indexes, ERRORS, *_INDEXES)
+        await self._mongo.patiently("indexing errors", index)
 
     async def record_rows(self, file: ClaimedFile, rejections: Sequence[Rejection]) -> None:
         """Make rejections durable. One that is there from an earlier attempt stays as it is."""

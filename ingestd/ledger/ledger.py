@@ -68,9 +68,8 @@ class Ledger:
 
     async def prepare(self) -> None:
         """Create the indexes that every query here relies on."""
-        for keys in _INDEXES:
-            index = partial(self._mongo.ensure_index, FILES, [(key, 1) for key in keys])
-            await self._mongo.patiently("indexing the ledger", index)
+        index = partial(self._mongo.ensure_indexes, FILES, *_INDEXES)
+        await self._mongo.patiently("indexing the ledger", index)
 
     # progress
 

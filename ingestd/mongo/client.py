@@ -216,12 +216,17 @@ class Mongo:
         with self._timed("delete", collection), pymongo.timeout(_LONG_S):
             return int((await self._database[collection].delete_many(match)).deleted_count)
 
-    async def ensure_index(
-        self, collection: str, keys: Sequence[tuple[str, int]], *, unique: bool = False
+    async def ensure_indexes(
+        self, collection: str, *indexes: Sequence[str], unique: bool = False
     ) -> None:
-        """Create the index, or do nothing when it is there."""
-        with self._timed("createIndexes", collection), pymongo.timeout(_LONG_S):
-            await self._database[collection].create_index(list(keys), unique=unique)
+        """Create ascending indexes on those fields, in one scan; those that are there stay."""
+        models = [
+            pymongo.IndexModel([(field, pymongo.ASCENDING) for field in fields], unique=unique)
+            for fields in indexes
+        ]
+        if models:
+            with self._timed("createIndexes", collection), pymongo.timeout(_LONG_S):
+                await self._database[collection].create_indexes(models)
 
     # reading
 

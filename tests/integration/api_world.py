@@ -130,7 +130,7 @@ async def running(
         if is_prepared:
             await Ledger(mongo).prepare()
         for spec in specs if is_prepared else ():
-            await mongo.ensure_index(spec.name, [("processed_at", 1), ("_id", 1)])
+            await mongo.ensure_indexes(spec.name, ("processed_at", "_id"))
         url = await server.start(create_app(context), context.settings)
         async with aiohttp.ClientSession() as http:
             yield World(mongo, context, uri, url, http)
