@@ -1,0 +1,308 @@
+"""One chunk through parse, validate, transform and encode: every row ends in one place."""
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import bson
+import pytest
+from csv_world import source_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingestd.config.source import SourceSpec
+from ingestd.documents import Run
+from ingestd.errors import FileRefused
+from ingestd.files import look
+from ingestd.formats import csv
+from ingestd.formats.limits import Limits
+from ingestd.pipeline.survey import find_repeats, try_whole_file
+from ingestd.records import Chunk, FileLayout, RefinedChunk, Rejection, Violation
+from ingestd.refine import Plan, recover_rows, refine, warm
+
+FILE_ID = "fedcba9876543210"
+SOURCE = SourceSpec.model_validate(
+    {
+        "name": "cells",
+        "file_pattern": "*.csv",
+        "schema": {"number": "int64", "text": "string", "nested": "json"},
+        "csv": {"header": False},
+        "validation_rules": {"number": {"min": 0}, "text": {"max_length": 3}},
+        "checks": [{"name": "no_twos", "expression": "number <> 2"}],
+        "transform": [{"filter": "text IS NULL OR text <> 'out'"}, {"cast": {"text": "string"}}],
+    }
+)
+any_file = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+class Inline:
+    """Workers that are this process."""
+
+    async def run(self, function: Callable[..., Any], *arguments: object) -> Any:
+        return function(*pickle.loads(pickle.dumps(arguments)))
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A file, laid out, and the plan for its chunks."""
+
+    layout: FileLayout
+    plan: Plan
+
+    def refined(self) -> list[RefinedChunk]:
+        return [refine(self.plan, chunk) for chunk in self.layout.chunks]
+
+
+@pytest.fixture
+def laid(tmp_path: Path) -> Callable[..., Laid]:
+    """A file of this content, laid out."""
+    path = tmp_path / "cells.csv"
+
+    def lay(
+        octets: bytes,
+        source: SourceSpec = SOURCE,
+        chunk_bytes: int = 2**21,
+        *,
+        max_record_bytes: int = 2**20,
+        key: tuple[str, ...] = (),
+    ) -> Laid:
+        path.write_bytes(octets)
+        limits = Limits(chunk_bytes, max_record_bytes)
+        layout = csv.lay_out(path, look(path), source, limits)
+        run = Run(FILE_ID, source.name, 1_700_000_000_000, key=key)
+        return Laid(layout, Plan(pickle.dumps(source), layout.columns, run, limits))
+
+    return lay
+
+
+def documents_of(chunks: list[RefinedChunk]) -> dict[int, dict[str, Any]]:
+    """Documents by the row number in their ``_id``."""
+    found = {}
+    for chunk in chunks:
+        for document in bson.decode_all(chunk.documents):
+            identity = document.pop("_id").binary
+            assert identity[:8].hex() == FILE_ID
+            found[int.from_bytes(identity[8:], "big")] = document
+    return found
+
+
+def rejections_of(chunks: list[RefinedChunk]) -> dict[int, Rejection]:
+    return {rejection.row: rejection for chunk in chunks for rejection in chunk.rejections}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a file and what shall become of it: rules it breaks, or a document, or nothing."""
+
+    text: bytes
+    rules: tuple[str, ...] = ()
+    document: dict[str, Any] | None = None
+
+
+def stored(number: int | None, text: str | None, nested: Any) -> dict[str, Any]:
+    return {"number": number, "text": text, "nested": nested}
+
+
+LINES = [
+    Line(b"1,abc,[1]", document=stored(1, "abc", [1])),
+    Line(b",,", document=stored(None, None, None)),
+    Line('7,é,"{""k"": null}"'.encode(), document=stored(7, "é", {"k": None})),
+    Line(b"1,out,"),
+    Line(b"-1,abc,", ("min",)),
+    Line(b"x,toolong,", ("type", "max_length")),
+    Line(b"2,abc,", ("check:no_twos",)),
+    Line(b"-5,toolong,{", ("min", "max_length", "type")),
+    Line(b"1,abc,18446744073709551616", ("type",)),
+    Line(b"1", ("too_few_fields",)),
+    Line(b"1,2,3,4", ("too_many_fields",)),
+    Line(b'1,"abc', ("unclosed_quote",)),
+    Line(b'1,a"c,', ("stray_quote",)),
+    Line(b"1,\0,", ("nul_byte",)),
+    Line(b"1,\xff,", ("encoding",)),
+]
+lines = st.lists(st.sampled_from(LINES), min_size=1, max_size=30)
+
+
+@any_file
+@given(lines=lines, chunk_bytes=st.sampled_from([1, 20, 90, 2**21]))
+def test_every_row_is_a_document_or_a_rejection_or_filtered(
+    lines: list[Line], chunk_bytes: int, laid: Callable[..., Laid]
+) -> None:
+    file = laid(b"\n".join(line.text for line in lines), chunk_bytes=chunk_bytes)
+    chunks = file.refined()
+    for chunk in chunks:
+        parts = chunk.document_count + len(chunk.rejections) + chunk.filtered_count
+        assert chunk.chunk.row_count == parts
+        assert chunk.document_count == len(chunk.ends) // 8
+    numbered = dict(enumerate(lines, 1))
+    run = {"processed_at": bson.datetime_ms.DatetimeMS(0), "source_name": "cells"}
+    documents = {
+        row: {name: document[name] for name in document if name not in run}
+        for row, document in documents_of(chunks).items()
+    }
+    assert documents == {row: line.document for row, line in numbered.items() if line.document}
+    rejections = rejections_of(chunks)
+    assert rejections.keys() == {row for row, line in numbered.items() if line.rules}
+    for row, rejection in rejections.items():
+        assert rejection.line == row
+        assert rejection.raw == lines[row - 1].text
+        assert tuple(v.rule for v in rejection.violations) == lines[row - 1].rules
+
+
+@any_file
+@given(lines=lines)
+def test_a_trial_counts_the_same_and_makes_nothing(
+    lines: list[Line], laid: Callable[..., Laid]
+) -> None:
+    file = laid(b"\n".join(line.text for line in lines))
+    trial = Laid(file.layout, replace(file.plan, is_trial=True))
+    for tried, done in zip(trial.refined(), file.refined(), strict=True):
+        assert tried.documents == b""
+        assert (tried.document_count, tried.filtered_count, tried.rejections) == (
+            done.document_count, done.filtered_count, done.rejections,
+        )  # fmt: skip
+
+
+def test_a_rejection_keeps_the_record_where_it_can_be_read(laid: Callable[..., Laid]) -> None:
+    rejections = rejections_of(laid(b'-1,"a\nb",\r\n1,2\r\nx,,\r\n').refined())
+    assert [r.record for r in rejections.values()] == [
+        {"number": "-1", "text": "a\nb", "nested": None}, None,
+        {"number": "x", "text": None, "nested": None},
+    ]  # fmt: skip
+    assert [r.raw for r in rejections.values()] == [b'-1,"a\nb",', b"1,2", b"x,,"]
+    assert [r.line for r in rejections.values()] == [1, 3, 4]
+    assert [r.error_type for r in rejections.values()] == ["rule", "structure", "type"]
+
+
+def test_an_upsert_row_without_its_key_is_refused(laid: Callable[..., Laid]) -> None:
+    file = laid(b"1,a,\n,b,\n3,c,\n", key=("number",))
+    [chunk] = file.refined()
+    [rejection] = chunk.rejections
+    assert (rejection.row, rejection.violations[0].rule) == (2, "key")
+    assert chunk.document_count == 2
+
+
+def test_a_document_that_mongodb_would_not_take_is_a_rejection(laid: Callable[..., Laid]) -> None:
+    too_large = b"x" * (16 * 2**20)
+    source = source_of(["a"], header=False)
+    file = laid(b"1\n" + too_large + b"\n3\n", source, max_record_bytes=2**25)
+    chunks = file.refined()
+    assert documents_of(chunks).keys() == {1, 3}
+    [rejection] = rejections_of(chunks).values()
+    assert (rejection.row, rejection.violations[0].rule) == (2, "bson")
+
+
+def test_rows_that_mongodb_refused_are_found_again(laid: Callable[..., Laid]) -> None:
+    file = laid(b"1,a,\n\n2,\n3,c,\n4,d,\n", chunk_bytes=6)
+    why = Violation("text", "unique_index", None, "is there already")
+    chunk = next(c for c in file.layout.chunks if c.start.row <= 2 < c.end.row)
+    [rejection] = recover_rows(file.plan, chunk, {3: why})
+    assert rejection.row == 3
+    assert rejection.line == 4
+    assert rejection.raw == b"3,c,"
+    assert rejection.record == {"number": "3", "text": "c", "nested": None}
+    assert rejection.violations == (why,)
+
+
+UNIQUE = SourceSpec.model_validate(
+    {
+        "name": "cells",
+        "file_pattern": "*.csv",
+        "schema": {"number": "int64", "text": "string"},
+        "csv": {"header": False},
+        "validation_rules": {"number": {"unique": True}, "text": {"unique": True}},
+    }
+)
+NUMBERS = {b"1": 1, b"01": 1, b"+1": 1, b"2": 2, b"0": 0, b"-0": 0, b"x": None, b"": None}
+TEXTS = {b"a": "a", b'"a"': "a", b"b": "b", b" a": " a", b"": None, "é".encode(): "é"}
+
+
+@any_file
+@given(
+    cells=st.lists(
+        st.tuples(st.sampled_from(sorted(NUMBERS)), st.sampled_from(sorted(TEXTS))), min_size=1
+    ),
+    chunk_bytes=st.sampled_from([1, 10, 30, 2**21]),
+)
+async def test_repeats_are_all_but_the_first_row_with_a_value(
+    cells: list[tuple[bytes, bytes]], chunk_bytes: int, laid: Callable[..., Laid]
+) -> None:
+    octets = b"".join(b"%b,%b\n" % pair for pair in cells)
+    file = laid(octets, UNIQUE, chunk_bytes)
+    repeats = await find_repeats(file.plan, file.layout.chunks, Inline())
+    for column, values in (
+        ("number", [NUMBERS[number] for number, _ in cells]),
+        ("text", [TEXTS[text] for _, text in cells]),
+    ):
+        found = {
+            chunk.start.row + index
+            for chunk, repeated in zip(file.layout.chunks, repeats, strict=True)
+            for index in repeated[column]
+        }
+        assert found == _all_but_first(values)
+
+
+def _all_but_first(values: list[Any]) -> set[int]:
+    seen: set[Any] = set()
+    repeated = set()
+    for row, value in enumerate(values):
+        if value is not None and value in seen:
+            repeated.add(row)
+        seen.add(value)
+    return repeated
+
+
+async def test_repeated_rows_are_refused_in_every_chunk(laid: Callable[..., Laid]) -> None:
+    file = laid(b"1,a\n2,b\n1,c\n3,b\n1,a\n", UNIQUE, 5)
+    repeats = await find_repeats(file.plan, file.layout.chunks, Inline())
+    chunks = [
+        refine(file.plan, chunk, repeated)
+        for chunk, repeated in zip(file.layout.chunks, repeats, strict=True)
+    ]
+    broken = {
+        row: [(v.column, v.rule) for v in rejection.violations]
+        for row, rejection in rejections_of(chunks).items()
+    }
+    assert broken == {
+        3: [("number", "unique")],
+        4: [("text", "unique")],
+        5: [("number", "unique"), ("text", "unique")],
+    }
+
+
+async def test_a_trial_of_a_whole_file_counts_all_and_keeps_the_first_rejections(
+    laid: Callable[..., Laid],
+) -> None:
+    octets = b"".join(b"%d,a,\n" % (i - 1500) for i in range(4000))
+    file = laid(octets, chunk_bytes=1000)
+    plan = replace(file.plan, is_trial=True)
+    tasks: list[tuple[Chunk, None]] = [(chunk, None) for chunk in file.layout.chunks]
+    counts, rejections = await try_whole_file(plan, tasks, Inline())
+    assert counts.is_balanced
+    assert (counts.record_count, counts.error_count) == (4000, 1501)
+    assert [rejection.row for rejection in rejections] == list(range(1, 1001))
+
+
+def test_a_defect_of_polars_refuses_the_file(
+    laid: Callable[..., Laid], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import polars as pl
+
+    from ingestd.transform import Transform
+
+    def panic(*_: object) -> None:
+        raise pl.exceptions.PanicException("index out of bounds")
+
+    file = laid(b"1,a,\n")
+    monkeypatch.setattr(Transform, "apply", panic)
+    with pytest.raises(FileRefused, match="index out of bounds"):
+        file.refined()
+
+
+def test_warming_up_survives_sources_that_do_not_compile() -> None:
+    broken = SOURCE.model_copy(update={"transform": ({"no_such_step": 1},)})
+    warm([pickle.dumps(broken), pickle.dumps(SOURCE)])
