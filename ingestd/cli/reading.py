@@ -11,7 +11,7 @@ from ingestd import logs
 from ingestd.config.naming import choice
 from ingestd.config.settings import Settings
 from ingestd.config.source import SourceSpec
-from ingestd.engine import open_mongo
+from ingestd.connection import open_mongo
 from ingestd.events import Events
 from ingestd.metrics import Metrics
 from ingestd.mongo import Mongo
