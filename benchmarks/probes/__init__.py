@@ -1,0 +1,17 @@
+"""What is measured of a daemon besides throughput. Each is one function, named in ``PROBES``."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks.probes.idle import measure_idle
+from benchmarks.probes.latency import measure_busy_latency, measure_latency
+from benchmarks.rounds import Effort
+from benchmarks.summary import Spread
+
+Probe = Callable[[Effort, Path], Mapping[str, Spread | float]]
+
+PROBES: Mapping[str, Probe] = {
+    "latency": measure_latency,
+    "busy-latency": measure_busy_latency,
+    "idle": measure_idle,
+}
