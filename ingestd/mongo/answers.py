@@ -72,10 +72,13 @@ def errors_mapped(doing: str) -> Iterator[None]:
         yield
     except errors.OperationFailure as error:
         raise _refusal(doing, error) from error
+    except errors.NotPrimaryError as error:
+        message = f"{doing}: MongoDB has no primary: {_short(error)}"
+        raise StoreAway(message, "it is tried again") from error
     except (errors.ConnectionFailure, errors.WaitQueueTimeoutError) as error:
         hint = "is mongod running, and is mongo.uri right?"
         raise StoreAway(f"{doing}: MongoDB cannot be reached: {_short(error)}", hint) from error
-    except (errors.PyMongoError, BSONError) as error:
+    except (errors.PyMongoError, BSONError, ValueError, OverflowError) as error:
         raise StoreRefused(f"{doing}: {_short(error)}", "see the MongoDB log") from error
 
 

@@ -167,11 +167,12 @@ class Mongo:
 
     async def insert_missing(self, collection: str, documents: Sequence[Document]) -> None:
         """Insert documents that carry their ``_id``; those already there stay as they are."""
-        for batch in batches(documents):
-            faults = await self.write_sequence("insert", collection, batch)
-            bad = [fault for fault in faults if not fault.is_own_id]
-            if bad:
-                raise StoreRefused(f"{collection}: {bad[0].message}", "see the MongoDB log")
+        with errors_mapped(f"writing to {collection}"):
+            for batch in batches(documents):
+                faults = await self.write_sequence("insert", collection, batch)
+                bad = [fault for fault in faults if not fault.is_own_id]
+                if bad:
+                    raise StoreRefused(f"{collection}: {bad[0].message}", "see the MongoDB log")
 
     async def update(
         self, collection: str, match: Document, change: Any, *, upsert: bool = False

@@ -1,0 +1,199 @@
+"""What MongoDB's answers become, on a real server that is made to fail."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import bson
+import pytest
+from pymongo import MongoClient
+
+from ingestd.config.settings import MongoSettings
+from ingestd.errors import StoreAway, StoreRefused
+from ingestd.events import Events
+from ingestd.metrics import Metrics
+from ingestd.mongo import Mongo
+from ingestd.mongo.answers import faults_of
+
+PASSING_CODES = (6, 11600, 11602, 10107, 13435, 189, 91, 112, 262, 9001, 14031)
+REFUSALS = (13, 2, 20, 72, 26)
+
+
+def new_mongo(uri: str, database: str = "ingestd", timeout: float = 2.0) -> Mongo:
+    return Mongo(uri, MongoSettings(database=database, timeout=timeout), Events(Metrics()))
+
+
+@pytest.fixture
+async def mongo(mongo_uri: str, database: str) -> AsyncIterator[Mongo]:
+    mongo = new_mongo(mongo_uri, database)
+    await mongo.connect()
+    yield mongo
+    mongo.close()
+
+
+@contextmanager
+def failing(uri: str, times: int, **answer: Any) -> Iterator[None]:
+    """The next commands of the application fail; ``answer`` as for the fail point failCommand."""
+    point = {"configureFailPoint": "failCommand"}
+    with MongoClient[dict[str, Any]](uri) as client:
+        client.admin.command({
+            **point, "mode": {"times": times}, "data": {"appName": "ingestd", **answer}
+        })  # fmt: skip
+        try:
+            yield
+        finally:
+            client.admin.command({**point, "mode": "off"})
+
+
+def row(n: int = 1) -> bytes:
+    return bson.encode({"_id": n})
+
+
+@pytest.mark.parametrize("code", PASSING_CODES)
+async def test_an_answer_that_passes_by_itself_is_away(
+    mongo: Mongo, mongo_uri: str, code: int
+) -> None:
+    with failing(mongo_uri, 1, failCommands=["insert"], errorCode=code):
+        with pytest.raises(StoreAway) as caught:
+            await mongo.write_sequence("insert", "rows", row())
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+async def test_any_other_answer_is_a_refusal(mongo: Mongo, mongo_uri: str, code: int) -> None:
+    with failing(mongo_uri, 1, failCommands=["insert"], errorCode=code):
+        with pytest.raises(StoreRefused, match=f"writing to rows.*code {code}") as caught:
+            await mongo.write_sequence("insert", "rows", row())
+    assert caught.value.hint
+
+
+async def test_a_closed_connection_is_away(mongo: Mongo, mongo_uri: str) -> None:
+    with failing(mongo_uri, 1, failCommands=["insert"], closeConnection=True):
+        with pytest.raises(StoreAway, match="cannot be reached"):
+            await mongo.write_sequence("insert", "rows", row())
+
+
+async def test_a_missed_write_concern_is_away_whatever_was_written(
+    mongo: Mongo, mongo_uri: str
+) -> None:
+    concern = {"code": 64, "errmsg": "waiting for replication timed out"}
+    with failing(mongo_uri, 2, failCommands=["insert", "update"], writeConcernError=concern):
+        with pytest.raises(StoreAway, match="timed out"):
+            await mongo.write_sequence("insert", "rows", row())
+        with pytest.raises(StoreAway, match="timed out"):
+            await mongo.update("rows", {"_id": 1}, {"$set": {"n": 1}})
+
+
+def test_an_election_in_mid_batch_is_no_fault_of_the_documents() -> None:
+    """The server tells it document by document, in a reply that is otherwise fine."""
+    fault = {"index": 1, "code": 189, "errmsg": "Not primary while writing to t.rows"}
+    with pytest.raises(StoreAway, match="Not primary"):
+        faults_of({"ok": 1, "n": 1, "writeErrors": [fault]}, "rows")
+
+
+async def test_nobody_listening_is_away_and_named() -> None:
+    mongo = new_mongo("mongodb://127.0.0.1:1/", timeout=0.2)
+    with pytest.raises(StoreAway, match=r"127\.0\.0\.1:1") as caught:
+        await mongo.ping()
+    assert "mongo.uri" in caught.value.hint
+    assert len(caught.value.message) < 400, "the driver's topology dump is cut off"
+    mongo.close()
+
+
+async def test_a_password_for_nobody_is_refused_with_a_hint(mongo_uri: str) -> None:
+    uri = mongo_uri.replace("mongodb://", "mongodb://somebody:secret@")
+    mongo = new_mongo(uri)
+    with pytest.raises(StoreRefused) as caught:
+        await mongo.connect()
+    assert "password" in caught.value.hint
+    assert "secret" not in str(caught.value)
+    mongo.close()
+
+
+async def test_a_uri_that_is_none_is_refused() -> None:
+    with pytest.raises(StoreRefused, match=r"mongo\.uri"):
+        new_mongo("mongodb://host:port:port/")
+
+
+async def test_a_document_that_cannot_be_encoded_is_refused(mongo: Mongo) -> None:
+    with pytest.raises(StoreRefused, match="rows"):
+        await mongo.insert_missing("rows", [{"_id": 1, "bad": object()}])
+
+
+async def test_documents_of_many_megabytes_are_inserted_in_batches(mongo: Mongo) -> None:
+    documents = [{"_id": n, "text": "x" * 2**20} for n in range(20)] + [
+        {"_id": n} for n in range(20, 3000)
+    ]
+    await mongo.insert_missing("rows", documents)
+    await mongo.insert_missing("rows", documents)
+    assert await mongo.count("rows", {}) == 3000
+
+
+# waiting
+
+
+async def test_patience_waits_as_long_as_mongodb_is_away(mongo: Mongo, mongo_uri: str) -> None:
+    seen_away = []
+
+    async def write() -> None:
+        seen_away.append(mongo.is_away_since is not None)
+        await mongo.write_sequence("insert", "rows", row())
+
+    with failing(mongo_uri, 3, failCommands=["insert"], errorCode=189):
+        await mongo.patiently("writing", write)
+    assert seen_away == [False, True, True, True]
+    assert mongo.is_away_since is None
+    assert await mongo.count("rows", {}) == 1
+
+
+async def test_patience_ends_with_a_refusal(mongo: Mongo, mongo_uri: str) -> None:
+    with failing(mongo_uri, 1, failCommands=["ping"], errorCode=13):
+        with pytest.raises(StoreRefused):
+            await mongo.patiently("ping", mongo.ping)
+
+
+async def test_waiting_can_be_cancelled() -> None:
+    mongo = new_mongo("mongodb://127.0.0.1:1/", timeout=0.1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2):
+            await mongo.patiently("ping", mongo.ping)
+    assert mongo.is_away_since is not None
+    mongo.close()
+
+
+# together
+
+
+async def test_changes_made_together_are_all_made_or_none(mongo: Mongo) -> None:
+    await mongo.insert_missing("rows", [{"_id": 1}, {"_id": 2}])
+    change = {"$set": {"n": 1}}
+    assert not await mongo.update_together(
+        "rows", [({"_id": 1}, change), ({"_id": 3}, change), ({"_id": 2}, change)]
+    )
+    assert await mongo.count("rows", {"n": 1}) == 0
+    assert await mongo.update_together("rows", [({"_id": 1}, change), ({"_id": 2}, change)])
+    assert await mongo.count("rows", {"n": 1}) == 2
+
+
+@pytest.mark.parametrize(("command", "times"), [("update", 3), ("commitTransaction", 1)])
+async def test_changes_made_together_survive_an_election(
+    mongo: Mongo, mongo_uri: str, command: str, times: int
+) -> None:
+    """The driver gives transactions up for good: it is ours to begin again."""
+    await mongo.insert_missing("rows", [{"_id": 1}, {"_id": 2}])
+    changes: Any = [({"_id": n}, {"$set": {"n": 1}}) for n in (1, 2)]
+    with failing(mongo_uri, times, failCommands=[command], errorCode=11602):
+        assert await mongo.patiently("changing", lambda: mongo.update_together("rows", changes))
+    assert await mongo.count("rows", {"n": 1}) == 2
+
+
+async def test_a_transaction_that_the_server_forgot_is_begun_again(
+    mongo: Mongo, mongo_uri: str
+) -> None:
+    await mongo.insert_missing("rows", [{"_id": 1}])
+    changes: Any = [({"_id": 1}, {"$set": {"n": 1}})]
+    answer = {"errorCode": 251, "errorLabels": ["TransientTransactionError"]}
+    with failing(mongo_uri, 1, failCommands=["update"], **answer):
+        assert await mongo.patiently("changing", lambda: mongo.update_together("rows", changes))
+    assert await mongo.count("rows", {"n": 1}) == 1
