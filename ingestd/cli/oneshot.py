@@ -57,19 +57,22 @@ class _AtWork:
     answered: anyio.Event = field(default_factory=anyio.Event)
     job: FileJob | None = None
     loading_since: float = 0.0
+    loaded_at: float | None = None
     rows_before: int = 0
 
     def join(self, job: FileJob) -> None:
-        """The pipeline began to load it."""
+        """The pipeline loads it."""
         if self.job is None:
             self.job, self.rows_before = job, job.counts.record_count
             self.loading_since = time.monotonic()
+        if self.loaded_at is None and job.is_complete:
+            self.loaded_at = time.monotonic()
 
     @property
     def progress(self) -> FileProgress:
         if self.job is None:
             return FileProgress(self.size_bytes)
-        seconds = time.monotonic() - self.loading_since
+        seconds = (self.loaded_at or time.monotonic()) - self.loading_since
         rows = self.job.counts.record_count
         return FileProgress(
             self.size_bytes, self.job.position.offset_bytes, rows, self.job.counts.error_count,

@@ -57,14 +57,14 @@ def open_display(console: Console, *, is_plain: bool) -> Iterator[Display]:
         return
     columns = (
         TextColumn("{task.fields[name]}", markup=False, style="bold"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=None),
         DownloadColumn(),
         TextColumn("{task.fields[rate]}", markup=False, style="cyan", justify="right"),
         TextColumn("{task.fields[refused]}", markup=False, style="red"),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[note]}", markup=False, style="yellow"),
     )
-    with Progress(*columns, console=console, transient=True, expand=False) as bars:
+    with Progress(*columns, console=console, transient=True, expand=True) as bars:
         yield Bars(bars)
 
 
