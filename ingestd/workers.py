@@ -6,6 +6,7 @@ import everything once more than needed.
 """
 
 import asyncio
+import gc
 import multiprocessing
 import os
 import select
@@ -62,16 +63,6 @@ class WorkerLimits:
 
 def _nothing() -> None:
     """Workers that need no warming up."""
-
-
-async def run_twice(
-    workers: Workers, function: Callable[..., Result], *arguments: object
-) -> Result:  # fmt: skip
-    """Run it, and once more when its worker was lost: the reason may lie in another chunk."""
-    try:
-        return await workers.run(function, *arguments)
-    except WorkerLost:
-        return await workers.run(function, *arguments)
 
 
 class ProcessSlots:
@@ -224,6 +215,8 @@ def _warm_up(warm: Callable[[], object]) -> None:
     """Trouble is left to the first task, which has somebody to tell it."""
     with suppress(Exception):
         _call(warm, ())
+    gc.collect()
+    gc.freeze()  # what is here now stays: going through it again and again costs more than a row
 
 
 def _call(function: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[Any, int]:

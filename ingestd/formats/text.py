@@ -54,7 +54,7 @@ class TextChunk:
             Rejection(
                 row=first_row + index,
                 line=line,
-                error_type=_error_type(reasons[index]),
+                error_type="structure" if index in self.faults else _error_type(reasons[index]),
                 violations=reasons[index],
                 record=texts.get(index),
                 raw=self.records.raw(index),
@@ -64,15 +64,11 @@ class TextChunk:
 
     def _texts(self, indexes: list[int]) -> dict[int, dict[str, str | None]]:
         """The readable ones of these records as texts."""
-        rows = self.frame[ROW].to_numpy()
-        wanted = self.frame[np.flatnonzero(np.isin(rows, indexes))]
+        wanted = self.frame.filter(np.isin(self.frame[ROW].to_numpy(), indexes))
         texts = wanted.drop(ROW).iter_rows(named=True)
         return dict(zip(wanted[ROW].to_list(), texts, strict=True))
 
 
 def _error_type(violations: tuple[Violation, ...]) -> str:
-    """``structure`` for records that cannot be read, ``type`` and ``rule`` for values."""
-    rules = {violation.rule for violation in violations}
-    if all(violation.column is None and ":" not in violation.rule for violation in violations):
-        return "structure"
-    return "type" if "type" in rules else "rule"
+    """``type`` when a value could not even be read, else ``rule``."""
+    return "type" if any(violation.rule == "type" for violation in violations) else "rule"

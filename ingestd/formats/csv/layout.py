@@ -115,8 +115,9 @@ def _cuts(reader: _Reader, rest: bytes, scan: Scan) -> Iterator[_Cut]:
 def _cut(block: bytes, scan: Scan, *, is_final: bool) -> _Cut:
     is_open = is_final and block != b"" and not block.endswith(b"\n")
     found = find_records(block + b"\n" if is_open else block, scan, is_final=is_final)
-    size_bytes = min(found.end, len(block))
-    return _Cut(size_bytes, found.starts.size, block.count(b"\n", 0, size_bytes))
+    if is_open:
+        return _Cut(len(block), found.starts.size, found.line_count - 1)
+    return _Cut(found.end, found.starts.size, found.line_count)
 
 
 def _joined(cuts: Iterable[_Cut]) -> Iterator[_Cut]:

@@ -34,12 +34,29 @@ def odd_lines(octets: Octets, line_ends: Positions, dialect: Dialect) -> Positio
     return np.flatnonzero(is_odd)
 
 
+def paired_ends(octets: Octets, line_ends: Positions, dialect: Dialect) -> Positions:
+    """The line ends that lie outside quotes, if all quotes up to the last of them obey the rule.
+
+    None of them otherwise: one stray quote would turn what follows inside out.
+    """
+    quotes = np.flatnonzero(octets[: line_ends[-1]] == dialect.quote)
+    before = np.searchsorted(quotes, line_ends)
+    is_outside = before & 1 == 0
+    if not is_outside.any():
+        return _NONE
+    quotes = quotes[: before[is_outside][-1]]
+    if _broken_pairs(octets, quotes[::2], quotes[1::2], dialect).size:
+        return _NONE
+    ends: Positions = line_ends[is_outside]
+    return ends
+
+
 def _broken_pairs(
     octets: Octets, opening: Positions, closing: Positions, dialect: Dialect
 ) -> Positions:
     """The opening quotes of pairs that neither enclose a field nor are part of one that is.
 
-    Every line holds whole pairs. Two pairs that touch are one field with a doubled quote.
+    Two pairs that touch are one field with a doubled quote.
     """
     before, after = octets[opening - 1], octets[closing + 1]
     is_start = (before == dialect.delimiter) | (before == NEWLINE) | (opening == 0)
@@ -63,8 +80,8 @@ def count_fields(
         is_quote = octets == dialect.quote
         if is_quote.any():
             delimiters = delimiters[_is_outside(is_quote, delimiters, starts, ends)]
-    before, through = np.searchsorted(delimiters, starts), np.searchsorted(delimiters, ends)
-    counts: Positions = through - before + 1
+    # between records there are blank lines at most, and no delimiter in them
+    counts: Positions = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
     return counts
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ingestd.formats.csv.dialect import NEWLINE, RETURN, Dialect, split_fields
-from ingestd.formats.csv.quotes import Mask, Octets, odd_lines
+from ingestd.formats.csv.dialect import NEWLINE, RETURN, Dialect
+from ingestd.formats.csv.quotes import Mask, Octets, count_fields, odd_lines, paired_ends
 from ingestd.formats.text import Positions
 
 
@@ -28,7 +28,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The records of a block. ``end``: so many of its bytes are records or blank lines."""
+    """The records of a block, which with the blank lines between them make up its beginning."""
 
     starts: Positions
     ends: Positions
@@ -36,6 +36,9 @@ class Found:
     faults: dict[int, str]
     """Rules that records break, by their index."""
     end: int
+    """Bytes of that beginning."""
+    line_count: int
+    """Physical lines in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +63,47 @@ def find_records(block: bytes, scan: Scan, *, is_final: bool) -> Found:
     octets = np.frombuffer(block, np.uint8)
     line_ends = np.flatnonzero(octets == NEWLINE) + 1
     if not line_ends.size:
-        return Found(line_ends, line_ends, {}, 0)
+        return Found(line_ends, line_ends, {}, 0, 0)
     odd = odd_lines(octets, line_ends, scan.dialect)
+    if odd.size and (found := _find_joined(octets, line_ends, scan, is_final=is_final)):
+        return found
     lines = _lines(block, octets, line_ends, scan)
     if not odd.size and not lines.faults and lines.is_start.all():
-        return Found(lines.starts, lines.ends, {}, int(line_ends[-1]))
+        return Found(lines.starts, lines.ends, {}, int(line_ends[-1]), line_ends.size)
     return _found(lines, _join_lines(lines, odd.tolist(), scan, is_final=is_final))
+
+
+def _find_joined(
+    octets: Octets, line_ends: Positions, scan: Scan, *, is_final: bool
+) -> Found | None:
+    """All records at once where no quote is amiss, though records may have several lines."""
+    ends = paired_ends(octets, line_ends, scan.dialect)
+    rest = octets.size - (int(ends[-1]) if ends.size else 0)
+    if not ends.size or rest >= (1 if is_final else scan.max_record_bytes):
+        return None
+    lengths = np.diff(ends, prepend=0)
+    starts = ends - lengths
+    is_sound = _has_content(octets, starts, lengths) & (lengths <= scan.max_record_bytes)
+    is_several = np.diff(np.searchsorted(line_ends, ends), prepend=-1) > 1
+    counts = count_fields(octets, starts, ends, scan.dialect)
+    if not is_sound.all() or (counts[is_several] != scan.field_count).any():
+        return None
+    line_count = int(np.searchsorted(line_ends, ends[-1])) + 1
+    return Found(starts, ends, {}, int(ends[-1]), line_count)
+
+
+def _has_content(octets: Octets, starts: Positions, lengths: Positions) -> Mask:
+    """Which lines are not blank."""
+    has_content: Mask = lengths > 2
+    if not has_content.all():
+        has_content |= (lengths == 2) & (octets[starts] != RETURN)
+    return has_content
 
 
 def _lines(block: bytes, octets: Octets, ends: Positions, scan: Scan) -> _Lines:
     lengths = np.diff(ends, prepend=0)
     starts = ends - lengths
-    is_start = lengths > 2
-    if not is_start.all():
-        is_start |= (lengths == 2) & (octets[starts] != RETURN)
+    is_start = _has_content(octets, starts, lengths)
     too_large = np.flatnonzero(lengths > scan.max_record_bytes)
     faults = dict.fromkeys(too_large.tolist(), "record_too_large")
     return _Lines(block, starts, ends.copy(), is_start, faults)
@@ -101,9 +131,14 @@ def _join_lines(lines: _Lines, odd: list[int], scan: Scan, *, is_final: bool) ->
 def _end_of_several(block: bytes, start: int, scan: Scan) -> int:
     """Where the record of several lines ends that begins here; 0 if none does."""
     match = scan.dialect.record.match(block, start, start + scan.max_record_bytes)
-    if match and len(split_fields(match[0], scan.dialect)) == scan.field_count:
-        return match.end()
-    return 0
+    is_whole = match is not None and _field_count(match[0], scan.dialect) == scan.field_count
+    return match.end() if match and is_whole else 0
+
+
+def _field_count(record: bytes, dialect: Dialect) -> int:
+    assert dialect.quote is not None, "without quotes every line is a record"
+    outside = record.split(bytes([dialect.quote]))[::2]
+    return sum(part.count(dialect.delimiter) for part in outside) + 1
 
 
 def _may_go_on(block: bytes, start: int, scan: Scan) -> bool:
@@ -127,4 +162,4 @@ def _found(lines: _Lines, decided: int) -> Found:
     faults = {place: lines.faults[line] for place, line in zip(places, faulty, strict=True)}
     is_whole = decided == lines.starts.size
     end = lines.ends[-1] if is_whole else lines.starts[decided]
-    return Found(lines.starts[kept], lines.ends[kept], faults, int(end))
+    return Found(lines.starts[kept], lines.ends[kept], faults, int(end), decided)
