@@ -1,0 +1,188 @@
+"""What every format promises: cuts that cover the file, rows that add up, changes that show."""
+
+import hashlib
+import os
+import pickle
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from ingestd.config.source import SourceSpec
+from ingestd.errors import FileRefused, FileUnavailable
+from ingestd.files import look
+from ingestd.formats import FORMATS, Format
+from ingestd.formats.limits import Limits
+from ingestd.formats.text import TextChunk
+from ingestd.records import ROW, FileLayout, Violation
+
+ROWS = [(str(i), None if i % 3 else f"text {i}") for i in range(100)]
+LIMITS = Limits(chunk_bytes=64, max_record_bytes=256)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Files of one format: the rows above; the same with one row unreadable; and no such file."""
+
+    good: bytes
+    damaged: bytes
+    damaged_row: int
+    foreign: bytes
+
+
+def _csv() -> Sample:
+    lines = [f"{number},{text or ''}\n" for number, text in ROWS]
+    damaged = [*lines[:50], "a,b,c\n", *lines[51:]]
+    return Sample(
+        good=("number,text\n" + "".join(lines)).encode(),
+        damaged=("number,text\n" + "".join(damaged)).encode(),
+        damaged_row=50,
+        foreign=b"\x1f\x8b\x08\0 no text",
+    )
+
+
+SAMPLES = {"csv": _csv()}
+
+
+def test_every_format_has_samples() -> None:
+    assert SAMPLES.keys() == FORMATS.keys()
+
+
+@dataclass(frozen=True)
+class World:
+    """One format at work on one file."""
+
+    format: Format
+    sample: Sample
+    source: SourceSpec
+    path: Path
+
+    def lay_out(self, octets: bytes, limits: Limits = LIMITS) -> FileLayout:
+        self.path.write_bytes(octets)
+        return self.format.lay_out(self.path, look(self.path), self.source, limits)
+
+    def read(self, layout: FileLayout) -> list[TextChunk]:
+        """Every chunk, sent to a worker and read there."""
+        chunks = pickle.loads(pickle.dumps(layout)).chunks
+        return [self.format.read(chunk, layout.columns, self.source, LIMITS) for chunk in chunks]
+
+
+@pytest.fixture(params=FORMATS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    fields: dict[str, Any] = {
+        "name": "samples",
+        "file_pattern": "*",
+        "format": request.param,
+        "schema": {"text": "string", "number": "int64"},
+    }
+    source = SourceSpec.model_validate(fields)
+    sample = SAMPLES[request.param]
+    return World(FORMATS[request.param], sample, source, tmp_path / "sample")
+
+
+def test_chunks_hold_every_row_once_in_order(world: World) -> None:
+    layout = world.lay_out(world.sample.good)
+    frames = [text.frame for text in world.read(layout)]
+    assert len(frames) > 3
+    assert pl.concat(frames).select("number", "text").rows() == ROWS
+    assert layout.row_count == len(ROWS)
+    for frame, chunk in zip(frames, layout.chunks, strict=True):
+        assert frame.columns == [*world.source.columns, ROW]
+        assert frame.dtypes == [pl.String, pl.String, pl.UInt32]
+        assert frame[ROW].to_list() == list(range(chunk.row_count))
+
+
+def test_chunks_follow_each_other(world: World) -> None:
+    chunks = world.lay_out(world.sample.good).chunks
+    assert chunks[0].start.row == 0
+    assert [chunk.start for chunk in chunks[1:]] == [chunk.end for chunk in chunks[:-1]]
+    assert all(chunk.row_count > 0 for chunk in chunks)
+
+
+def test_the_digest_is_that_of_the_whole_file(world: World) -> None:
+    digest = hashlib.sha256(world.sample.good).digest()
+    assert world.lay_out(world.sample.good).sha256 == digest
+
+
+def test_the_same_file_is_cut_the_same_again(world: World) -> None:
+    first = world.lay_out(world.sample.good)
+    again = world.format.lay_out(world.path, look(world.path), world.source, LIMITS)
+    assert first == again
+
+
+def test_a_record_that_cannot_be_read_costs_itself_and_keeps_its_place(world: World) -> None:
+    layout = world.lay_out(world.sample.damaged)
+    assert layout.row_count == len(ROWS)
+    texts = world.read(layout)
+    place = world.sample.damaged_row
+    faults = {
+        (text.records.chunk.start.row + index): text.rejections({index: (fault,)})
+        for text in texts
+        for index, fault in text.faults.items()
+    }
+    assert faults.keys() == {place}
+    [rejection] = faults[place]
+    assert (rejection.row, rejection.error_type) == (place + 1, "structure")
+    assert rejection.record is None
+    rows = pl.concat([text.frame for text in texts]).select("number", "text").rows()
+    assert rows == ROWS[:place] + ROWS[place + 1 :]
+
+
+def test_a_rejection_of_a_readable_record_holds_its_texts(world: World) -> None:
+    texts = world.read(world.lay_out(world.sample.good))
+    why = (Violation("number", "min", "1", "too small"),)
+    [rejection] = texts[1].rejections({0: why})
+    row = texts[0].records.chunk.row_count
+    assert rejection.row == row + 1
+    assert rejection.record == dict(zip(("number", "text"), ROWS[row], strict=True))
+    assert rejection.violations == why
+    assert texts[1].rejections({}) == ()
+
+
+def test_a_file_of_another_format_is_refused(world: World) -> None:
+    with pytest.raises(FileRefused) as refused:
+        world.lay_out(world.sample.foreign)
+    assert not isinstance(refused.value, FileUnavailable)
+    assert refused.value.hint
+
+
+def test_an_empty_file_is_refused(world: World) -> None:
+    with pytest.raises(FileRefused, match="empty"):
+        world.lay_out(b"")
+
+
+def test_a_file_that_changed_since_it_was_found_is_not_laid_out(world: World) -> None:
+    world.path.write_bytes(world.sample.good)
+    stat = replace(look(world.path), mtime_ns=1)
+    with pytest.raises(FileUnavailable):
+        world.format.lay_out(world.path, stat, world.source, LIMITS)
+
+
+def test_a_file_that_grew_since_it_was_laid_out_is_not_read(world: World) -> None:
+    layout = world.lay_out(world.sample.good)
+    with world.path.open("ab") as stream:
+        stream.write(b"1,2\n")
+    with pytest.raises(FileUnavailable):
+        world.read(layout)
+
+
+def test_a_file_that_another_took_the_place_of_is_not_read(world: World) -> None:
+    layout = world.lay_out(world.sample.good)
+    other = world.path.with_name("other")
+    other.write_bytes(world.sample.good)
+    os.utime(other, ns=(layout.chunks[0].stat.mtime_ns,) * 2)
+    other.rename(world.path)
+    with pytest.raises(FileUnavailable):
+        world.read(layout)
+
+
+def test_a_file_that_is_gone_is_unavailable(world: World) -> None:
+    layout = world.lay_out(world.sample.good)
+    stat = look(world.path)
+    world.path.unlink()
+    with pytest.raises(FileUnavailable):
+        world.read(layout)
+    with pytest.raises(FileUnavailable):
+        world.format.lay_out(world.path, stat, world.source, LIMITS)
