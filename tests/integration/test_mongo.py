@@ -54,24 +54,30 @@ def row(n: int = 1) -> bytes:
 async def test_an_answer_that_passes_by_itself_is_away(
     mongo: Mongo, mongo_uri: str, code: int
 ) -> None:
-    with failing(mongo_uri, 1, failCommands=["insert"], errorCode=code):
-        with pytest.raises(StoreAway) as caught:
-            await mongo.write_sequence("insert", "rows", row())
+    with (
+        failing(mongo_uri, 1, failCommands=["insert"], errorCode=code),
+        pytest.raises(StoreAway) as caught,
+    ):
+        await mongo.write_sequence("insert", "rows", row())
     assert caught.value.hint
 
 
 @pytest.mark.parametrize("code", REFUSALS)
 async def test_any_other_answer_is_a_refusal(mongo: Mongo, mongo_uri: str, code: int) -> None:
-    with failing(mongo_uri, 1, failCommands=["insert"], errorCode=code):
-        with pytest.raises(StoreRefused, match=f"writing to rows.*code {code}") as caught:
-            await mongo.write_sequence("insert", "rows", row())
+    with (
+        failing(mongo_uri, 1, failCommands=["insert"], errorCode=code),
+        pytest.raises(StoreRefused, match=f"writing to rows.*code {code}") as caught,
+    ):
+        await mongo.write_sequence("insert", "rows", row())
     assert caught.value.hint
 
 
 async def test_a_closed_connection_is_away(mongo: Mongo, mongo_uri: str) -> None:
-    with failing(mongo_uri, 1, failCommands=["insert"], closeConnection=True):
-        with pytest.raises(StoreAway, match="cannot be reached"):
-            await mongo.write_sequence("insert", "rows", row())
+    with (
+        failing(mongo_uri, 1, failCommands=["insert"], closeConnection=True),
+        pytest.raises(StoreAway, match="cannot be reached"),
+    ):
+        await mongo.write_sequence("insert", "rows", row())
 
 
 async def test_a_missed_write_concern_is_away_whatever_was_written(
@@ -148,9 +154,11 @@ async def test_patience_waits_as_long_as_mongodb_is_away(mongo: Mongo, mongo_uri
 
 
 async def test_patience_ends_with_a_refusal(mongo: Mongo, mongo_uri: str) -> None:
-    with failing(mongo_uri, 1, failCommands=["ping"], errorCode=13):
-        with pytest.raises(StoreRefused):
-            await mongo.patiently("ping", mongo.ping)
+    with (
+        failing(mongo_uri, 1, failCommands=["ping"], errorCode=13),
+        pytest.raises(StoreRefused),
+    ):
+        await mongo.patiently("ping", mongo.ping)
 
 
 async def test_waiting_can_be_cancelled() -> None:
