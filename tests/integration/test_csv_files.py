@@ -218,7 +218,7 @@ def test_skipped_lines_may_hold_anything(write: Callable[[bytes], Path]) -> None
 REFUSED = {
     "empty_file": [b"", b"\n\r\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"],
     "no_rows": [b"a,b\n", b"a,b", b"a,b\n\n\r\n", b'a,"b"', b"a,b\n\r"],
-    "bad_header": [b'a,"b\n1,2\n', b'a,b"c\n1,2\n', b'a,"b', b'\r\0"a\n'],
+    "bad_header": [b"\0" * 99, b'a,"b\n1,2\n', b'a,b"c\n1,2\n', b'a,"b', b'\r\0"a\n'],
     "missing_column": [b"a\n1\n", b"A,B\n1,2\n", b"a;b\n1;2\n", b"a\rb\r1\r2\r"],
     "duplicate_column": [b"a,b,a\n1,2,3\n"],
     "bad_encoding": [b"a,b,\xff\n1,2,3\n"],
