@@ -62,9 +62,10 @@ def about(
 
 @app.command()
 def run(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Run the daemon until SIGTERM or Ctrl-C; a second one does not wait for files at work.
+    """Run the daemon.
 
-    With --json every log line is JSON, on a terminal too.
+    SIGTERM or Ctrl-C stops it once files at work are finished; a second one does not wait. With
+    --json every log line is JSON, on a terminal too.
     """
     from ingestd.cli.run import run_daemon
 
@@ -92,9 +93,10 @@ def load(
         bool, typer.Option("--verbose", "-v", help="Show the log on stderr, too")
     ] = False,
 ) -> None:
-    """Load files through the daemon's pipeline, once; they stay where they are.
+    """Load files once, through the daemon's pipeline.
 
-    What was loaded before is not loaded again. Stopped or killed, the same command goes on.
+    They stay where they are. What was loaded before is not loaded again; stopped or killed, the
+    same command goes on.
     """
     from ingestd.cli.load import LoadOptions, load_files
 
@@ -104,7 +106,7 @@ def load(
 
 @app.command()
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Check the settings and all sources; tell every mistake at once."""
+    """Tell every mistake in the configuration."""
     from ingestd.cli.check import check_configuration
 
     raise typer.Exit(check_configuration(config, as_json=as_json))
@@ -155,7 +157,10 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch directory")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what ingestd does: a daemon, a private MongoDB, and sample files of many kinds."""
+    """Show what ingestd does, on sample files.
+
+    A daemon, a private MongoDB and files of many kinds, in a scratch directory.
+    """
     from ingestd.demo import DemoOptions, run_demo
 
     raise typer.Exit(run_demo(DemoOptions(is_once=once, keeps=keep, as_json=as_json)))
