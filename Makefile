@@ -4,13 +4,14 @@
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench bench-check lock clean
 
 help:
 	@echo "make demo   show what ingestd does, on sample files (ARGS=--once: end with a summary)"
 	@echo "make test   run all tests (ARGS: for pytest)"
 	@echo "make lint   check style, format and types"
 	@echo "make bench  measure speed (ARGS: for the benchmarks)"
+	@echo "make bench-check  fail when it became slower than benchmarks/guard.toml says"
 	@echo "make lock   renew requirements.lock; needs uv"
 	@echo "make clean  remove .venv"
 
@@ -27,6 +28,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(VENV)/bin/python -m benchmarks $(ARGS)
+
+bench-check: $(READY)
+	$(VENV)/bin/python -m benchmarks --check $(ARGS)
 
 # The Pythons that the lock file was tried with first, then any other that is new enough.
 $(READY): requirements.lock pyproject.toml

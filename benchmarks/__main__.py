@@ -31,7 +31,7 @@ def main() -> int:
         if options.check:
             verdicts = check(directory)
             show_verdicts(verdicts)
-            return 0 if all(verdict.is_fine for verdict in verdicts) else 1
+            return 1 if any(verdict.word == "worse" for verdict in verdicts) else 0
         results = _run_all(options, directory)
     if options.json:
         text = json.dumps(results, indent=1, ensure_ascii=False)

@@ -48,7 +48,8 @@ def orders(
         n = pl.int_range(first, first + rows, dtype=pl.Int64)
         number = n
         if repeat_every:
-            number = pl.when(n % repeat_every == repeat_every - 1).then(n // 2).otherwise(n)
+            earlier = n // 2 // repeat_every * repeat_every
+            number = pl.when(n % repeat_every == repeat_every - 1).then(earlier).otherwise(n)
         columns = _order_columns(n, pl.lit("ORD-") + (number + first_order).cast(pl.String))
         if newline_rate:
             note = pl.when(_is_chosen(n, newline_rate)).then(pl.lit("left\nat the door"))

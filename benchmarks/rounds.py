@@ -19,6 +19,9 @@ Figures = dict[str, float]
 Round = dict[str, Figures]
 """The figures of each contestant, by name, measured one after the other."""
 
+_REFERENCES = ("ceiling", "pandas", "mongoimport")
+"""Contestants that others are compared with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Effort:
@@ -85,21 +88,27 @@ def rows_per_calibration(measured: Measurement, load: Load, kernel_s: float) -> 
 
 
 def with_ratios(figures: Mapping[str, Figures]) -> Round:
-    """Each contestant's figures, and its speed as a multiple of the others' in the same round."""
+    """Each contestant's figures, and how it did beside the others in the same round."""
     return {
         name: own | {
-            f"of_{other}": own["rows_per_s"] / others["rows_per_s"]
-            for other, others in figures.items() if other in ("ceiling", "pandas", "mongoimport")
-        } | _queryable_ratio(own, figures.get("ceiling"))
+            ratio: value
+            for other, others in figures.items() if other in _REFERENCES
+            for ratio, value in _compare(own, others, other).items()
+        }
         for name, own in figures.items()
     }  # fmt: skip
 
 
-def _queryable_ratio(own: Figures, ceiling: Figures | None) -> Figures:
-    """The same, before the indexes that are built at the end."""
-    if ceiling is None or "queryable_s" not in own:
-        return {}
-    return {"queryable_of_ceiling": ceiling["queryable_s"] / own["queryable_s"]}
+def _compare(own: Figures, others: Figures, other: str) -> Figures:
+    """More is better. Speed; processor time with mongod's, which a busy machine changes less;
+    speed until rows can be queried, which leaves out indexes that are built afterwards."""
+    ratios = {
+        f"of_{other}": own["rows_per_s"] / others["rows_per_s"],
+        f"cpu_of_{other}": others["total_cpu_us_per_row"] / own["total_cpu_us_per_row"],
+    }
+    if "queryable_s" in own and "queryable_s" in others:
+        ratios[f"queryable_of_{other}"] = others["queryable_s"] / own["queryable_s"]
+    return ratios
 
 
 @contextmanager

@@ -57,6 +57,7 @@ class Measurement:
             "client_cpu_us_per_row": self.client.cpu_s * per_row,
             "client_cpu_ns_per_byte": self.client.cpu_s * 1e9 / load.size_bytes,
             "mongod_cpu_us_per_row": self.mongod.cpu_s * per_row,
+            "total_cpu_us_per_row": (self.client.cpu_s + self.mongod.cpu_s) * per_row,
             "peak_rss_mb": self.client.peak_rss_bytes / _MB,
             "peak_pss_mb": self.client.peak_pss_bytes / _MB,
             "mongod_peak_rss_mb": self.mongod.peak_rss_bytes / _MB,
