@@ -123,7 +123,7 @@ def _described(progress: FileProgress) -> str:
     ]  # fmt: skip
     if (left_s := progress.seconds_left) is not None:
         parts.append(f"{left_s:.0f} s left")
-    return ", ".join(parts)
+    return ", ".join(filter(None, parts))
 
 
 def _rate(progress: FileProgress) -> str:

@@ -78,6 +78,6 @@ def test_load_works_beside_a_daemon_on_its_private_mongodb(tmp_path: Path) -> No
              "--config", str(daemon.configuration)],
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
-        assert (done.returncode, done.stderr) == (0, "")
+        assert done.returncode == 0, done.stderr
         (run,) = daemon.get("/data/orders?limit=1000")
         assert (run["file"], len(run["data"])) == ("by-hand.csv", sample.loaded)

@@ -158,7 +158,7 @@ def daemon_port(mongo_uri: str, database: str, tmp_path: Path) -> Iterator[int]:
         "INGESTD_REFINE__WORKERS": "1",
         "INGESTD_API__PORT": str(port),
     }
-    command = [sys.executable, "-m", "ingestd.cli", "run", "--config", str(tmp_path / "config")]
+    command = [sys.executable, "-m", "ingestd", "run", "--config", str(tmp_path / "config")]
     with (tmp_path / "ingestd.log").open("wb") as log:
         daemon = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
         yield port
