@@ -11,7 +11,7 @@ import pytest
 from api_world import World, running, source
 from pymongo import MongoClient
 
-from ingestd.ledger import Ledger
+from ingestd.ledger import Claims
 from ingestd.records import FileStat, FoundFile
 from ingestd.visible import visible_runs
 
@@ -34,9 +34,9 @@ async def runs_up_to(world: World, horizon: datetime) -> set[str]:
 
 async def test_no_file_is_claimed_at_or_before_a_horizon_once_seen(world: World) -> None:
     """However many are claimed at once: else rows of a file at work would show up."""
-    ledger = Ledger(world.mongo)
+    given_out = Claims(world.mongo)
     claims = asyncio.gather(
-        *(ledger.claim(found(n), hashlib.sha256(bytes([n])).digest(), "c") for n in range(60))
+        *(given_out.claim(found(n), hashlib.sha256(bytes([n])).digest(), "c") for n in range(60))
     )
     seen: list[tuple[datetime, set[str]]] = []
     while not claims.done():
