@@ -27,8 +27,8 @@ _COLUMNS = (
 _FIGURES = (
     ("of_ceiling", ".2f"), ("cpu_of_ceiling", ".2f"), ("of_pandas", ".1f"),
     ("main_cpu_us_per_row", ".2f"), ("workers_cpu_us_per_row", ".2f"),
-    ("mongod_cpu_us_per_row", ".2f"), ("client_cpu_ns_per_byte", ".1f"), ("peak_rss_mb", ",.0f"), ("peak_pss_mb", ",.0f"),
-    ("mongod_peak_rss_mb", ",.0f"),
+    ("mongod_cpu_us_per_row", ".2f"), ("client_cpu_ns_per_byte", ".1f"),
+    ("peak_rss_mb", ",.0f"), ("peak_pss_mb", ",.0f"), ("mongod_peak_rss_mb", ",.0f"),
 )  # fmt: skip
 
 
