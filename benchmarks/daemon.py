@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.deployment import Deployment, own_environment
 from benchmarks.processes import CommandFailed
+from ingestd.mongod import tether
 
 _START_LIMIT_S = 120.0
 _STOP_LIMIT_S = 90.0
@@ -46,7 +47,7 @@ def running_daemon(deployment: Deployment) -> Iterator[Daemon]:
     log = deployment.root / "ingestd.log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            deployment.command("run", "--json"), env=own_environment(),
+            [*tether(), *deployment.command("run", "--json")], env=own_environment(),
             stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
         )  # fmt: skip
     try:

@@ -5,8 +5,8 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -146,17 +146,28 @@ def run_measured(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
             start_new_session=True,
         )  # fmt: skip
-        limit = threading.Timer(_COMMAND_LIMIT_S, process.kill)
-        limit.start()
-        with Meter(process.pid) as meter:
+        with _limited(process), Meter(process.pid) as meter:
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
             seconds = time.perf_counter() - started
-        limit.cancel()
         if process.wait() not in allowed_codes:
             words = _content(err)[-2000:]
             raise CommandFailed(f"{command[:5]} ended with {process.returncode}: {words}")
         answer = _content(out)
     return Ran(seconds, meter.cost, json.loads(answer) if answer.startswith("{") else None)
+
+
+@contextmanager
+def _limited(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill a process that takes too long, or is still there when this one is interrupted."""
+    limit = threading.Timer(_COMMAND_LIMIT_S, process.kill)
+    limit.start()
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        limit.cancel()
 
 
 def _content(stream: IO[bytes]) -> str:

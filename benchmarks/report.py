@@ -8,7 +8,7 @@ from benchmarks.scenarios import SCENARIOS
 from benchmarks.summary import Spread, Summary
 from ingestd.cli.screen import Column, show_table
 
-_NAMES = {
+NAMES = {
     "ceiling": "ceiling (ready-made BSON)",
     "drop": "ingestd run (drop)",
     "load": "ingestd load",
@@ -43,7 +43,7 @@ def show_scenario(console: Console, name: str, rows: int, summary: Summary) -> N
 def _row(contestant: str, figures: Mapping[str, Spread]) -> list[str]:
     speed = figures["rows_per_s"]
     return [
-        _NAMES[contestant], f"{speed.median:,.0f}", f"{speed.low:,.0f}", f"{speed.high:,.0f}",
+        NAMES[contestant], f"{speed.median:,.0f}", f"{speed.low:,.0f}", f"{speed.high:,.0f}",
         *(format(figures[key].median, form) if key in figures else "" for key, form in _FIGURES),
     ]  # fmt: skip
 

@@ -1,15 +1,9 @@
 """mongoimport, where it is on PATH: typed columns from the header, two workers, no validation."""
 
-import shutil
-
 from benchmarks.deployment import own_environment
 from benchmarks.processes import Meter, run_measured
 from benchmarks.trial import Measurement, Trial
 from ingestd.config.settings import MongoSettings
-
-
-def has_mongoimport() -> bool:
-    return shutil.which("mongoimport") is not None
 
 
 def measure_mongoimport(trial: Trial) -> Measurement:
