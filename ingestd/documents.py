@@ -8,7 +8,7 @@ type 0x0A and no value bytes.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,19 +28,35 @@ _MS_PER_DAY = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What all documents of a file share, and where this chunk begins in it."""
+    """What all documents of a file share."""
 
     file_id: str
     """16 hex characters: the first 8 bytes of every ``_id``."""
     source_name: str
     processed_at_ms: int
-    rows_before: int = 0
     key: tuple[str, ...] = ()
     """The key columns of an upsert; empty for an insert."""
 
 
-def encode(frame: pl.DataFrame, schema: Mapping[str, ColumnSpec], run: Run) -> Encoded:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Neighbouring rows of a frame that come from one file: ``height`` of them.
+
+    ``rows_before`` of the file lie before those that have ``ROW`` 0 in the frame (a negative
+    number when the rows of other files lie there).
+    """
+
+    run: Run
+    height: int
+    rows_before: int
+
+
+def encode(
+    frame: pl.DataFrame, schema: Mapping[str, ColumnSpec], parts: Sequence[Part]
+) -> Encoded:  # fmt: skip
     """Encode the rows of ``frame`` (the schema's columns and ``ROW``), in order.
+
+    ``parts`` make up the frame; they are files of one source.
 
     Raises:
         UnencodableRows: take these rows out and encode the rest.
@@ -48,42 +64,35 @@ def encode(frame: pl.DataFrame, schema: Mapping[str, ColumnSpec], run: Run) -> E
     if not frame.height:
         return Encoded(pa.py_buffer(b""), np.empty(0, np.int64))
     elements = Elements(frame.height)
-    identity = _twelve(bytes.fromhex(run.file_id), run.rows_before, frame[ROW])
-    if run.key:
-        _add_upsert(elements, frame, schema, run, identity)
+    identity = _twelve(_identities(parts), _row_numbers(frame[ROW], parts))
+    if parts[0].run.key:
+        _add_upsert(elements, frame, schema, parts, identity)
     else:
-        _add_document(elements, frame, schema, run, identity)
+        elements.fixed("_id", 0x07, identity)
+        _add_columns(elements, frame, schema)
+        _add_run(elements, parts)
     return elements.join()
 
 
-def _add_document(
-    elements: Elements, frame: pl.DataFrame, schema: Mapping[str, ColumnSpec], run: Run,
-    identity: Octets,
-) -> None:  # fmt: skip
-    elements.fixed("_id", 0x07, identity)
-    _add_columns(elements, frame, schema)
-    elements.constant(_run_elements(run))
-
-
 def _add_upsert(
-    elements: Elements, frame: pl.DataFrame, schema: Mapping[str, ColumnSpec], run: Run,
-    identity: Octets,
+    elements: Elements, frame: pl.DataFrame, schema: Mapping[str, ColumnSpec],
+    parts: Sequence[Part], identity: Octets,
 ) -> None:  # fmt: skip
     """``{q: {key…, _version: {$not: {$gt: v}}}, u: {$set: …, $setOnInsert: {_id}}, upsert: true}``.
 
     ``_version`` is the run's time and the row's number: an older row never overwrites a newer.
     """
-    version = _twelve(run.processed_at_ms.to_bytes(8, "big"), run.rows_before, frame[ROW])
+    version = _twelve(_moments(parts, ">i8"), _row_numbers(frame[ROW], parts))
     newer = Elements(frame.height)
     newer.fixed("$gt", 0x07, version)
     negation = Elements(frame.height)
     negation.embed("$not", newer)
     query = Elements(frame.height)
-    _add_columns(query, frame, {name: schema[name] for name in run.key})
+    _add_columns(query, frame, {name: schema[name] for name in parts[0].run.key})
     query.embed("_version", negation)
     values = Elements(frame.height)
     _add_columns(values, frame, schema)
-    values.constant(_run_elements(run))
+    _add_run(values, parts)
     values.fixed("_version", 0x07, version)
     first = Elements(frame.height)
     first.fixed("_id", 0x07, identity)
@@ -108,28 +117,35 @@ def without_id(statement: bytes) -> bytes:
     return bson.encode({"q": parts["q"], "u": {"$set": parts["u"]["$set"]}, "upsert": True})
 
 
-def _run_elements(run: Run) -> bytes:
-    """``processed_at`` and ``source_name``, the same in every document."""
-    source = run.source_name.encode()
-    return b"".join(
-        (
-            b"\x09processed_at\0",
-            run.processed_at_ms.to_bytes(8, "little", signed=True),
-            b"\x02source_name\0",
-            (len(source) + 1).to_bytes(4, "little"),
-            source,
-            b"\0",
-        )
-    )
+def _add_run(elements: Elements, parts: Sequence[Part]) -> None:
+    """``processed_at``, one value per file, and ``source_name``, the same for all."""
+    source = parts[0].run.source_name.encode()
+    elements.fixed("processed_at", 0x09, _moments(parts, "<i8"))
+    size = (len(source) + 1).to_bytes(4, "little")
+    elements.constant(b"\x02source_name\0" + size + source + b"\0")
 
 
-def _twelve(prefix: bytes, rows_before: int, row: pl.Series) -> Octets:
-    """The 12 bytes of ObjectIds: 8 of the prefix, 4 of the row number from 1, big-endian."""
-    octets = np.empty((row.len(), 12), np.uint8)
-    octets[:, :8] = np.frombuffer(prefix, np.uint8)
-    numbers = (row.to_numpy().astype(np.int64) + (rows_before + 1)).astype(">u4")
-    octets[:, 8:] = numbers.view(np.uint8).reshape(-1, 4)
-    return octets
+def _moments(parts: Sequence[Part], dtype: str) -> Octets:
+    """The 8 bytes of each row's ``processed_at``, in milliseconds."""
+    moments = np.array([part.run.processed_at_ms for part in parts], dtype)
+    return _rows_of(np.repeat(moments, [part.height for part in parts]))
+
+
+def _identities(parts: Sequence[Part]) -> Octets:
+    """The 8 bytes of each row's file."""
+    octets = np.frombuffer(bytes.fromhex("".join(part.run.file_id for part in parts)), "V8")
+    return _rows_of(np.repeat(octets, [part.height for part in parts]))
+
+
+def _row_numbers(row: pl.Series, parts: Sequence[Part]) -> Octets:
+    """The 4 bytes of each row's number in its file, from 1, big-endian."""
+    before = np.repeat([part.rows_before + 1 for part in parts], [part.height for part in parts])
+    return _rows_of((row.to_numpy().astype(np.int64) + before).astype(">u4"))
+
+
+def _twelve(prefix: Octets, number: Octets) -> Octets:
+    """The 12 bytes of ObjectIds: 8 of a prefix, 4 of the row number."""
+    return np.concatenate((prefix, number), axis=1)
 
 
 def _add_columns(elements: Elements, frame: pl.DataFrame, schema: Mapping[str, ColumnSpec]) -> None:

@@ -3,14 +3,14 @@
 To add a format, write a module with the two functions of ``Format`` and name it in ``FORMATS``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from ingestd.config.source import SourceSpec
 from ingestd.formats import csv
 from ingestd.formats.limits import Limits
-from ingestd.formats.text import TextChunk
+from ingestd.formats.text import Text
 from ingestd.records import Chunk, FileLayout, FileStat
 
 
@@ -29,9 +29,14 @@ class Format(Protocol):
         ...
 
     def read(
-        self, chunk: Chunk, columns: tuple[str, ...], source: SourceSpec, limits: Limits
-    ) -> TextChunk:  # fmt: skip
-        """The records of one chunk as text, in a worker. ``columns`` are the file's own.
+        self,
+        chunks: Sequence[Chunk],
+        columns: tuple[str, ...],
+        source: SourceSpec,
+        limits: Limits,
+    ) -> Text:
+        """The records of chunks as one text, in a worker: of one chunk, or of one each of several
+        small files. ``columns`` are the files' own.
 
         Raises:
             FileUnavailable: the file changed since it was laid out.

@@ -15,7 +15,7 @@ from ingestd.errors import FileRefused, FileUnavailable
 from ingestd.files import look
 from ingestd.formats import FORMATS, Format
 from ingestd.formats.limits import Limits
-from ingestd.formats.text import TextChunk
+from ingestd.formats.text import Text
 from ingestd.records import ROW, FileLayout, Violation
 
 ROWS = [(str(i), None if i % 3 else f"text {i}") for i in range(100)]
@@ -63,10 +63,10 @@ class World:
         self.path.write_bytes(octets)
         return self.format.lay_out(self.path, look(self.path), self.source, limits)
 
-    def read(self, layout: FileLayout) -> list[TextChunk]:
+    def read(self, layout: FileLayout) -> list[Text]:
         """Every chunk, sent to a worker and read there."""
         chunks = pickle.loads(pickle.dumps(layout)).chunks
-        return [self.format.read(chunk, layout.columns, self.source, LIMITS) for chunk in chunks]
+        return [self.format.read([c], layout.columns, self.source, LIMITS) for c in chunks]
 
 
 @pytest.fixture(params=FORMATS)
@@ -118,7 +118,7 @@ def test_a_record_that_cannot_be_read_costs_itself_and_keeps_its_place(world: Wo
     texts = world.read(layout)
     place = world.sample.damaged_row
     faults = {
-        (text.records.chunk.start.row + index): text.rejections({index: (fault,)})
+        (text.chunks[0].records.chunk.start.row + index): text.rejections({index: (fault,)})[0]
         for text in texts
         for index, fault in text.faults.items()
     }
@@ -133,12 +133,33 @@ def test_a_record_that_cannot_be_read_costs_itself_and_keeps_its_place(world: Wo
 def test_a_rejection_of_a_readable_record_holds_its_texts(world: World) -> None:
     texts = world.read(world.lay_out(world.sample.good))
     why = (Violation("number", "min", "1", "too small"),)
-    [rejection] = texts[1].rejections({0: why})
-    row = texts[0].records.chunk.row_count
+    [[rejection]] = texts[1].rejections({0: why})
+    row = texts[0].chunks[0].records.chunk.row_count
     assert rejection.row == row + 1
     assert rejection.record == dict(zip(("number", "text"), ROWS[row], strict=True))
     assert rejection.violations == why
-    assert texts[1].rejections({}) == ()
+    assert texts[1].rejections({}) == [()]
+
+
+def test_chunks_of_several_files_are_read_as_one(world: World) -> None:
+    """Each keeps its own rows, faults and rejections."""
+    good, damaged = world.sample.good, world.sample.damaged
+    layouts = []
+    for number, octets in enumerate((good, damaged, good)):
+        path = world.path.with_name(f"sample-{number}")
+        path.write_bytes(octets)
+        layouts.append(world.format.lay_out(path, look(path), world.source, LIMITS))
+    chunks = [layout.chunks[0] for layout in layouts]
+    alone = [world.format.read([c], layouts[0].columns, world.source, LIMITS) for c in chunks]
+    text = world.format.read(chunks, layouts[0].columns, world.source, LIMITS)
+    columns = pl.exclude(ROW)
+    assert text.frame.select(columns).equals(pl.concat([t.frame.select(columns) for t in alone]))
+    firsts = [0, chunks[0].row_count, chunks[0].row_count + chunks[1].row_count]
+    rows = [first + row for first, t in zip(firsts, alone, strict=True) for row in t.frame[ROW]]
+    assert text.frame[ROW].to_list() == rows
+    why = (Violation("number", "min", "1", "too small"),)
+    reasons = {first: why for first in firsts}
+    assert text.rejections(reasons) == [t.rejections({0: why})[0] for t in alone]
 
 
 def test_a_file_of_another_format_is_refused(world: World) -> None:

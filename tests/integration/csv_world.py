@@ -9,7 +9,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.files import look
 from ingestd.formats import csv
 from ingestd.formats.limits import Limits
-from ingestd.formats.text import TextChunk
+from ingestd.formats.text import Text
 from ingestd.records import ROW, FileLayout
 
 Row = tuple[str | None, ...]
@@ -45,7 +45,7 @@ def outcome_of(path: Path, source: SourceSpec, limits: Limits) -> Outcome:
     check_cuts(path.read_bytes(), layout)
     outcome = Outcome({}, {}, {})
     for chunk in layout.chunks:
-        _add(outcome, csv.read(chunk, layout.columns, source, limits))
+        _add(outcome, csv.read([chunk], layout.columns, source, limits))
     assert outcome.row_count == layout.row_count
     return outcome
 
@@ -62,8 +62,8 @@ def check_cuts(octets: bytes, layout: FileLayout) -> None:
         assert before.end == after.start
 
 
-def _add(outcome: Outcome, text: TextChunk) -> None:
-    records = text.records
+def _add(outcome: Outcome, text: Text) -> None:
+    records = text.chunks[0].records
     first = records.chunk.start.row
     indexes = list(range(records.chunk.row_count))
     outcome.lines.update(

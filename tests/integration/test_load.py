@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ingestd.config.settings import LoadSettings, MongoSettings
 from ingestd.config.source import SourceSpec
-from ingestd.documents import Run, encode
+from ingestd.documents import Part, Run, encode
 from ingestd.events import Events
 from ingestd.load import Loader
 from ingestd.metrics import Metrics
@@ -48,11 +48,8 @@ def refined(
     """Rows of a file as a worker gives them back; ``file`` is also its place in time."""
     frame = pl.DataFrame(list(rows), schema=dict(SCHEMA_TYPES), orient="row")
     frame = frame.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
-    run = Run(
-        FILES[file], source.name, 1_700_000_000_000 + file, rows_before=first_row - 1,
-        key=source.load.key,
-    )  # fmt: skip
-    encoded = encode(frame, source.columns, run)
+    run = Run(FILES[file], source.name, 1_700_000_000_000 + file, key=source.load.key)
+    encoded = encode(frame, source.columns, [Part(run, frame.height, first_row - 1)])
     # Of the chunk itself the loader needs nothing.
     return RefinedChunk(
         None, encoded.octets.to_pybytes(), encoded.ends.tobytes(), len(encoded), 0, ()

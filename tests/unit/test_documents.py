@@ -16,13 +16,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestd.config.source import ColumnSpec
-from ingestd.documents import Run, encode, row_number
+from ingestd.documents import Part, Run, encode, row_number
 from ingestd.elements import Encoded, UnencodableRows
 from ingestd.records import ROW
 from ingestd.validate import TYPES, dtypes_of
 
 FILE_ID = "0123456789abcdef"
 RUN = Run(FILE_ID, "orders-é", 1_700_000_000_123)
+
+
+def encoded(
+    frame: pl.DataFrame, schema: dict[str, ColumnSpec], part: Part | None = None
+) -> Encoded:
+    """The rows of one file."""
+    return encode(frame, schema, [part or Part(RUN, frame.height, 0)])
+
+
 SCALE = 6
 RUN_VALUES = {
     "processed_at": datetime(2023, 11, 14, 22, 13, 20, 123_000, tzinfo=UTC),
@@ -160,9 +169,9 @@ def test_documents_are_those_of_the_driver(
         )
         for i, row in enumerate(rows)
     ]
-    assert documents_of(encode(frame, schema, RUN)) == expected
+    assert documents_of(encoded(frame, schema)) == expected
     for odd in _odd_layouts(frame):
-        assert documents_of(encode(odd, schema, RUN)) == expected
+        assert documents_of(encoded(odd, schema)) == expected
 
 
 def _odd_layouts(frame: pl.DataFrame) -> list[pl.DataFrame]:
@@ -179,9 +188,9 @@ def test_upserts_are_update_statements_that_only_newer_rows_win(
 ) -> None:
     columns, rows = table
     key = tuple(data.draw(st.lists(st.sampled_from(sorted(columns)), min_size=1, unique=True)))
-    run = Run(FILE_ID, RUN.source_name, RUN.processed_at_ms, rows_before=5, key=key)
+    run = Run(FILE_ID, RUN.source_name, RUN.processed_at_ms, key=key)
     schema = {name: spec(kind) for name, (kind, _) in columns.items()}
-    documents = documents_of(encode(frame_of(columns, rows), schema, run))
+    documents = documents_of(encoded(frame_of(columns, rows), schema, Part(run, len(rows), 5)))
     for i, (row, document) in enumerate(zip(rows, documents, strict=True)):
         values = {name: driver_value(vs[i], kind) for name, (kind, vs) in columns.items()}
         number = row + 5
@@ -198,15 +207,15 @@ def test_upserts_are_update_statements_that_only_newer_rows_win(
 
 
 def test_a_row_number_is_read_back_from_its_document() -> None:
-    run = Run(FILE_ID, "orders", 0, rows_before=2**32 - 3)
+    part = Part(Run(FILE_ID, "orders", 0), 2, 2**32 - 3)
     frame = frame_of({"a": ("string", ["x", "y"])}, [0, 1])
-    documents = documents_of(encode(frame, {"a": spec("string")}, run))
+    documents = documents_of(encoded(frame, {"a": spec("string")}, part))
     numbers = [row_number(document, is_upsert=False) for document in documents]
     assert numbers == [2**32 - 2, 2**32 - 1]
 
 
 def test_no_rows_make_no_documents() -> None:
-    encoded = encode(frame_of({"a": ("string", [])}, []), {"a": spec("string")}, RUN)
+    encoded = encode(frame_of({"a": ("string", [])}, []), {"a": spec("string")}, ())
     assert len(encoded) == 0
     assert documents_of(encoded) == []
 
@@ -214,27 +223,27 @@ def test_no_rows_make_no_documents() -> None:
 def test_long_texts_are_kept_whole() -> None:
     values = ["é" * 50_000, None, "", "x" * 100_000]
     documents = documents_of(
-        encode(frame_of({"a": ("string", values)}, [0, 1, 2, 3]), {"a": spec("string")}, RUN)
+        encoded(frame_of({"a": ("string", values)}, [0, 1, 2, 3]), {"a": spec("string")})
     )
     assert [bson.decode(document)["a"] for document in documents] == values
 
 
 def test_documents_may_have_16_mib_and_no_more() -> None:
     schema = {"a": spec("string")}
-    overhead = len(documents_of(encode(frame_of({"a": ("string", [""])}, [0]), schema, RUN))[0])
+    overhead = len(documents_of(encoded(frame_of({"a": ("string", [""])}, [0]), schema))[0])
     fitting = "x" * (16 * 2**20 - overhead)
     frame = frame_of({"a": ("string", [fitting, fitting + "x", "y"])}, [0, 1, 2])
     with pytest.raises(UnencodableRows) as refused:
-        encode(frame, schema, RUN)
+        encoded(frame, schema)
     assert refused.value.rows.keys() == {1}
-    assert len(documents_of(encode(frame[[0, 2]], schema, RUN))[0]) == 16 * 2**20
+    assert len(documents_of(encoded(frame[[0, 2]], schema))[0]) == 16 * 2**20
 
 
 def test_json_that_bson_cannot_hold_names_its_rows_and_column() -> None:
     values = ["1", str(2**64), None, '{"a\\u0000": 1}', "[" * 5000, "{}", '"\\ud800"']
     frame = frame_of({"a": ("json", values)}, list(range(len(values))))
     with pytest.raises(UnencodableRows) as refused:
-        encode(frame, {"a": spec("json")}, RUN)
+        encoded(frame, {"a": spec("json")})
     assert refused.value.rows.keys() == {1, 3, 4, 6}
     assert {column for column, _ in refused.value.rows.values()} == {"a"}
 
@@ -244,14 +253,29 @@ def test_ids_are_different_in_every_row_of_a_file() -> None:
     ids = set()
     for before in range(0, 3000, 1000):
         frame = frame_of({"a": ("bool", [None] * 1000)}, list(range(1000)))
-        encoded = encode(frame, schema, Run(FILE_ID, "orders", 0, rows_before=before))
-        ids |= {bson.decode(document)["_id"] for document in documents_of(encoded)}
+        made = encoded(frame, schema, Part(RUN, 1000, before))
+        ids |= {bson.decode(document)["_id"] for document in documents_of(made)}
     assert ids == {id_of(row) for row in range(3000)}
+
+
+def test_rows_of_several_files_carry_the_run_of_their_own() -> None:
+    runs = [Run(f"{n:016x}", "orders", 1_700_000_000_000 + n) for n in range(3)]
+    frame = frame_of({"a": ("int64", [10, 11, 20, 21, 22])}, [3, 4, 6, 7, 9])
+    parts = [Part(runs[0], 2, 0), Part(runs[1], 0, -5), Part(runs[2], 3, -6)]
+    made = encode(frame, {"a": spec("int64")}, parts)
+    found = [bson.decode(document) for document in documents_of(made)]
+    places = [(0, 4), (0, 5), (2, 1), (2, 2), (2, 4)]
+    assert [document["_id"] for document in found] == [
+        ObjectId(f"{n:016x}{row:08x}") for n, row in places
+    ]
+    moments = [document["processed_at"].timestamp() * 1000 for document in found]
+    assert moments == [1_700_000_000_000 + n for n, _ in places]
+    assert [document["a"] for document in found] == [10, 11, 20, 21, 22]
 
 
 def test_ends_are_where_documents_end() -> None:
     frame = frame_of({"a": ("string", ["x", "yy", None])}, [0, 1, 2])
-    encoded = encode(frame, {"a": spec("string")}, RUN)
-    lengths = [len(document) for document in documents_of(encoded)]
-    assert encoded.ends.dtype == np.int64
-    assert encoded.ends.tolist() == np.cumsum(lengths).tolist()
+    made = encoded(frame, {"a": spec("string")})
+    lengths = [len(document) for document in documents_of(made)]
+    assert made.ends.dtype == np.int64
+    assert made.ends.tolist() == np.cumsum(lengths).tolist()

@@ -1,6 +1,7 @@
 """The records of one chunk as a frame of text, and what is wrong with the others."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from ingestd.formats.csv.dialect import Dialect, dialect_of
 from ingestd.formats.csv.quotes import count_fields
 from ingestd.formats.csv.records import Scan, find_records
 from ingestd.formats.limits import Limits, changed
-from ingestd.formats.text import Records, TextChunk
+from ingestd.formats.text import Records, Text, TextChunk
 from ingestd.records import ROW, Chunk, Violation
 
 Faults = dict[int, Violation]
@@ -28,22 +29,28 @@ _FAULTS = {
 
 
 def read(
-    chunk: Chunk, columns: tuple[str, ...], source: SourceSpec, limits: Limits
-) -> TextChunk:  # fmt: skip
+    chunks: Sequence[Chunk], columns: tuple[str, ...], source: SourceSpec, limits: Limits
+) -> Text:  # fmt: skip
     """See ``Format.read``."""
-    dialect = dialect_of(source.csv)
+    scan = Scan(dialect_of(source.csv), len(columns), limits.max_record_bytes)
+    found, first = [], 0
+    for chunk in chunks:
+        found.append(_read_chunk(chunk, scan, first))
+        first += chunk.row_count
+    return Text(_parse(found, columns, source), found)
+
+
+def _read_chunk(chunk: Chunk, scan: Scan, first: int) -> TextChunk:
     octets = _read_octets(chunk)
-    found = find_records(
-        octets, Scan(dialect, len(columns), limits.max_record_bytes), is_final=True
-    )  # fmt: skip
+    found = find_records(octets, scan, is_final=True)
     if found.starts.size != chunk.row_count:
         raise _changed(chunk)
     records = Records(chunk, octets, found.starts, found.ends)
-    faults = _find_miscounted(records, dialect, len(columns))
+    faults = _find_miscounted(records, scan.dialect, scan.field_count)
     faults |= {i: Violation(None, rule, None, _FAULTS[rule]) for i, rule in found.faults.items()}
     faults |= _find_nul(records)
-    faults |= _find_undecodable(records, dialect)
-    return TextChunk(_parse(records, faults, columns, source), records, faults)
+    faults |= _find_undecodable(records, scan.dialect)
+    return TextChunk(records, faults, first)
 
 
 def _read_octets(chunk: Chunk) -> bytes:
@@ -118,14 +125,14 @@ def _is_decodable(octets: bytes, dialect: Dialect) -> bool:
 
 
 def _parse(
-    records: Records, faults: Faults, columns: tuple[str, ...], source: SourceSpec
+    chunks: Sequence[TextChunk], columns: tuple[str, ...], source: SourceSpec
 ) -> pl.DataFrame:
     """Parse the records without fault, every column as text."""
-    good = np.delete(np.arange(records.ends.size, dtype=np.uint32), list(faults))
+    good = np.concatenate([_good_rows(chunk) for chunk in chunks])
     if not good.size:
         schema = dict.fromkeys(source.columns, pl.String)
         return pl.DataFrame(schema={**schema, ROW: pl.UInt32})
-    octets = _without(records, faults)
+    octets = b"".join(_without(chunk.records, chunk.faults) for chunk in chunks)
     if not (dialect := dialect_of(source.csv)).is_utf8:
         octets = octets.decode(dialect.codec).encode()
     frame = _parse_text(octets, columns, source)
@@ -134,6 +141,11 @@ def _parse(
     if source.csv.trim:
         frame = frame.select(_trimmed(pl.all(), source.csv.null_values))
     return frame.with_columns(pl.Series(ROW, good))
+
+
+def _good_rows(chunk: TextChunk) -> npt.NDArray[np.uint32]:
+    every = np.arange(chunk.first, chunk.first + chunk.records.ends.size, dtype=np.uint32)
+    return np.delete(every, list(chunk.faults)) if chunk.faults else every
 
 
 def _parse_text(octets: bytes, columns: tuple[str, ...], source: SourceSpec) -> pl.DataFrame:
