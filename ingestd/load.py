@@ -49,10 +49,15 @@ class Loader:
         self._prepared.add(source.name)
 
     async def index(self, source: SourceSpec) -> None:
-        """Create the indexes a source asks for, once."""
-        if source.name not in self._indexed:
+        """Create the indexes a source asks for, once. Who comes meanwhile does not wait."""
+        if source.name in self._indexed:
+            return
+        self._indexed.add(source.name)
+        try:
             await self._index(source.name, *source.load.indexes)
-            self._indexed.add(source.name)
+        except BaseException:
+            self._indexed.discard(source.name)
+            raise
 
     async def _index(
         self, collection: str, *indexes: tuple[str, ...], is_unique: bool = False
@@ -64,15 +69,23 @@ class Loader:
 
     async def store(self, source: SourceSpec, refined: RefinedChunk) -> dict[int, Violation]:
         """Write a chunk's documents; returns the rows (from 1) that MongoDB refused, and why."""
-        ends = np.frombuffer(refined.ends, np.int64)
+        return (await self.store_all(source, [refined]))[0]
+
+    async def store_all(
+        self, source: SourceSpec, chunks: Sequence[RefinedChunk]
+    ) -> list[dict[int, Violation]]:
+        """Write the documents of several chunks together; per chunk, the rows refused."""
+        documents, ends = _joined(chunks)
         is_upsert = source.load.mode == "upsert"
-        refused: dict[int, Violation] = {}
+        last_of = np.cumsum([chunk.document_count for chunk in chunks])
+        refused: list[dict[int, Violation]] = [{} for _ in chunks]
         for first, last in self._batches(ends):
             places = np.concatenate(([0], ends))[first : last + 1].tolist()
-            batch = _Batch(refined.documents, places)
+            batch = _Batch(documents, places)
             for fault in await self._write(source, batch):
                 row = row_number(batch.document(fault.index), is_upsert=is_upsert)
-                refused[row] = _violation(fault)
+                chunk = int(np.searchsorted(last_of, first + fault.index, side="right"))
+                refused[chunk][row] = _violation(fault)
         return refused
 
     def _batches(self, ends: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -138,6 +151,18 @@ class Loader:
         await self._mongo.patiently(
             "removing rows", lambda: self._mongo.delete(collection, rows_of(file_id))
         )
+
+
+def _joined(chunks: Sequence[RefinedChunk]) -> tuple[bytes, npt.NDArray[np.int64]]:
+    """The documents of all chunks one after the other, and where each ends."""
+    if len(chunks) == 1:
+        return chunks[0].documents, np.frombuffer(chunks[0].ends, np.int64)
+    begins = itertools.accumulate((len(chunk.documents) for chunk in chunks), initial=0)
+    ends = [
+        np.frombuffer(chunk.ends, np.int64) + begin
+        for chunk, begin in zip(chunks, begins, strict=False)
+    ]
+    return b"".join(chunk.documents for chunk in chunks), np.concatenate(ends)
 
 
 class _Batch:

@@ -111,6 +111,10 @@ class FileLayout:
     def row_count(self) -> int:
         return self.chunks[-1].end.row if self.chunks else 0
 
+    @property
+    def size_bytes(self) -> int:
+        return self.chunks[-1].end.offset_bytes if self.chunks else 0
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimedFile:

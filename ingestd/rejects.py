@@ -44,14 +44,20 @@ class Rejects:
 
     async def record_rows(self, file: ClaimedFile, rejections: Sequence[Rejection]) -> None:
         """Make rejections durable. One that is there from an earlier attempt stays as it is."""
+        await self.record_all([(file, rejections)])
+
+    async def record_all(self, refused: Sequence[tuple[ClaimedFile, Sequence[Rejection]]]) -> None:
+        """Make rejections of several files durable, together."""
         moment = now()
         documents = [
             {**_common(file, rejection.row), "error_time": moment, **_described(rejection)}
+            for file, rejections in refused
             for rejection in rejections
         ]
-        await self._mongo.patiently(
-            "recording rejections", lambda: self._mongo.insert_missing(ERRORS, documents)
-        )
+        if documents:
+            await self._mongo.patiently(
+                "recording rejections", lambda: self._mongo.insert_missing(ERRORS, documents)
+            )
 
     async def record_file(self, file: ClaimedFile, error: Document) -> None:
         """Make the failure of a whole file an error document: row 0, no record."""
@@ -102,9 +108,9 @@ class Rejects:
 
     async def _write_records(self, path: Path, header: bytes, file: ClaimedFile) -> None:
         async with aiofiles.open(path, "wb") as stream:
-            await stream.write(header if header.endswith(b"\n") or not header else header + b"\n")
+            await stream.write(_lines([header]) if header else b"")
             async for records in self._pages(file):
-                await stream.write(b"".join(record + b"\n" for record in records))
+                await stream.write(_lines(records))
             await stream.flush()
             await anyio.to_thread.run_sync(os.fsync, stream.fileno())
 
@@ -123,6 +129,28 @@ class Rejects:
                 projection={"raw": 1, "row": 1},
             ),
         )  # fmt: skip
+
+
+def write_few_rejects(
+    file: ClaimedFile, header: bytes, records: Sequence[bytes], directory: Path
+) -> Path:  # fmt: skip
+    """The same file as ``Rejects.write_rejects_file`` writes, from records that are at hand.
+
+    Raises:
+        FileUnavailable: it cannot be written now; the same call may pass later.
+    """
+    temporary = directory / f".ingestd-{file.file_id}.tmp"
+    parts = [_lines([header]) if header else b"", _lines(records)]
+    write_atomically(temporary, parts, replace=True)
+    with explaining("unwritable_file", temporary):
+        try:
+            return _place(temporary, file)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _lines(records: Sequence[bytes]) -> bytes:
+    return b"".join(record if record.endswith(b"\n") else record + b"\n" for record in records)
 
 
 def _place(temporary: Path, file: ClaimedFile) -> Path:

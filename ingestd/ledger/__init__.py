@@ -5,7 +5,7 @@ The ledger decides whether a file is new, goes on, is a duplicate, or only has t
 run in ``/data`` and, with the row number, the version that decides which row of an upsert wins.
 """
 
-from ingestd.ledger.claims import Claim, Claims, Verdict
+from ingestd.ledger.claims import Claim, Claims, Verdict, Wanted
 from ingestd.ledger.entry import FILES, SOURCES, as_counts, now, path_in
 from ingestd.ledger.ledger import Commit, Ending, Ledger
 
@@ -18,6 +18,7 @@ __all__ = [
     "Ending",
     "Ledger",
     "Verdict",
+    "Wanted",
     "as_counts",
     "now",
     "path_in",

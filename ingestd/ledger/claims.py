@@ -5,6 +5,7 @@ Every step may be repeated: a crash after it leaves a claim that the next start 
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -68,6 +69,26 @@ class Claim:
     error: Document | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A found file, what it holds, and the rules it is to be loaded by."""
+
+    found: FoundFile
+    sha256: bytes
+    config_hash: str
+
+    @property
+    def file_id(self) -> str:
+        """The id it has in the ledger."""
+        return file_id(self.found.source_name, self.sha256)
+
+    def entry(self, processed_at: datetime) -> Document:
+        """What the ledger is to know of it once it is claimed."""
+        entry = new_entry(self.found, self.sha256.hex(), processed_at)
+        state = {"state": FileState.CLAIMED.value, "config_hash": self.config_hash}
+        return {"_id": self.file_id, **entry, **state}
+
+
 class Claims:
     """Gives out claims. Calls wait while MongoDB is away, and are safe to repeat."""
 
@@ -95,6 +116,49 @@ class Claims:
             if known["sha256"] != sha256.hex():
                 raise _collision(found, known)
             return await self._claim_known(found, known, config_hash)
+
+    async def claim_all(self, wanted: Sequence[Wanted]) -> list[Claim | Exception]:
+        """Decide for several files at once; those that are new cost no more than one."""
+        claims: dict[Wanted, Claim | Exception] = {}
+        for source_name in {w.found.source_name for w in wanted}:
+            of_source = [w for w in wanted if w.found.source_name == source_name]
+            claims |= await self._claim_new(source_name, of_source) if len(of_source) > 1 else {}
+        for one in wanted:
+            if one not in claims:
+                claims[one] = await self._claim_alone(one)
+        return [claims[one] for one in wanted]
+
+    async def _claim_alone(self, one: Wanted) -> Claim | Exception:
+        try:
+            return await self.claim(one.found, one.sha256, one.config_hash)
+        except StoreRefused as refusal:
+            return refusal
+
+    async def _claim_new(
+        self, source_name: str, wanted: Sequence[Wanted]
+    ) -> dict[Wanted, Claim | Exception]:
+        """Claims for the files of a source that the ledger does not know yet, in their order."""
+        by_id = {one.file_id: one for one in wanted}
+        match = {"_id": {"$in": list(by_id)}}
+        async with self._turns[source_name]:
+            known = await self._mongo.patiently(
+                "reading the ledger", lambda: self._mongo.find(FILES, match, projection={"_id": 1})
+            )
+            fresh = [one for key, one in by_id.items() if {"_id": key} not in known]
+            if not fresh:
+                return {}
+            last = await self._next_run(fresh[0].found, len(fresh))
+            moments = [last - timedelta(milliseconds=n) for n in reversed(range(len(fresh)))]
+            entries = [one.entry(at) for one, at in zip(fresh, moments, strict=True)]
+            is_new = await self._mongo.patiently(
+                "claiming files", lambda: self._mongo.insert_missing(FILES, entries)
+            )
+        if not is_new:  # another process was faster with one, or an answer was lost
+            return {}
+        return {
+            one: Claim(Verdict.LOAD, as_claimed(one.found, entry))
+            for one, entry in zip(fresh, entries, strict=True)
+        }
 
     async def _insert(self, identity: str, entry: Document) -> Document:
         """The entry of that id: this one, or the one that another process was faster with."""
@@ -195,9 +259,13 @@ class Claims:
             raise lost(first.file_id)
         return int(counted["duplicates"]) + 1
 
-    async def _next_run(self, found: FoundFile) -> datetime:
-        """The next ``processed_at`` of a source: now, or a millisecond after the last one."""
-        later = {"$max": [now(), {"$add": ["$processed_at", 1]}]}
+    async def _next_run(self, found: FoundFile, count: int = 1) -> datetime:
+        """The next ``processed_at`` of a source: now, or a millisecond after the last one.
+
+        Of ``count`` runs it is the last; the others are the milliseconds before it.
+        """
+        first = {"$max": [now(), {"$add": ["$processed_at", 1]}]}
+        later = {"$add": [first, count - 1]}
         run = await self._mongo.patiently(
             "ordering a file",
             lambda: self._mongo.update_returning(

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from ingestd.errors import FileTaken
+from ingestd.errors import FileTaken, StoreRefused
 from ingestd.ledger.claims import Claims
 from ingestd.ledger.entry import FILES, count_fields, now, path_fields, progress_fields
 from ingestd.mongo import Document, Mongo
@@ -111,6 +111,24 @@ class Ledger:
             raise _taken(file)
         return FileState(done["state"])
 
+    async def commit_all(self, commits: Sequence[Commit]) -> list[FileState | Exception]:
+        """Commit several files; those that replace nothing are committed by one command."""
+        plain = [commit for commit in commits if not commit.is_replacing]
+        changes = [(_attempt(commit.file), {"$set": _loaded(commit)}) for commit in plain]
+        if len(plain) > 1:
+            matched = await self._mongo.patiently(
+                "finishing files", lambda: self._mongo.update_each(FILES, changes)
+            )
+            if matched == len(plain) == len(commits):
+                return [FileState.LOADED] * len(plain)
+        return [await self._commit_alone(commit) for commit in commits]
+
+    async def _commit_alone(self, commit: Commit) -> FileState | Exception:
+        try:
+            return await self.commit(commit)
+        except (FileTaken, StoreRefused) as refusal:
+            return refusal
+
     async def _replaced_by(self, file: ClaimedFile) -> dict[str, str]:
         """Of the files of that name that can be seen, and this one: all but the newest."""
         match = {
@@ -140,14 +158,15 @@ class Ledger:
 
     async def put_away(self, identity: str, path: Path | None) -> None:
         """The file has left the inbox for ``path``, or stays: nothing more is to be done."""
-        change: Document = {**_literal(path_fields("archived_to", path)), "is_put_away": True}
-        if path is not None:
-            is_loaded = {"$eq": ["$state", FileState.LOADED.value]}
-            change["state"] = {"$cond": [is_loaded, FileState.ARCHIVED.value, "$state"]}
+        await self.put_away_all([(identity, path)])
+
+    async def put_away_all(self, moves: Sequence[tuple[str, Path | None]]) -> list[None]:
+        """Several files have left the inbox, or stay."""
+        changes = [({"_id": identity}, _put_away(path)) for identity, path in moves]
         await self._mongo.patiently(
-            "putting a file away",
-            lambda: self._mongo.update(FILES, {"_id": identity}, [{"$set": change}]),
+            "putting files away", lambda: self._mongo.update_each(FILES, changes)
         )
+        return [None] * len(moves)
 
     async def rows_removed(self, identity: str) -> None:
         """The rows of an undone file are gone."""
@@ -198,6 +217,14 @@ class Ledger:
     async def _advance(self, file: ClaimedFile, fields: Document) -> None:
         if not await self._set("writing the ledger", _attempt(file), fields):
             raise _taken(file)
+
+
+def _put_away(path: Path | None) -> list[Document]:
+    change: Document = {**_literal(path_fields("archived_to", path)), "is_put_away": True}
+    if path is not None:
+        is_loaded = {"$eq": ["$state", FileState.LOADED.value]}
+        change["state"] = {"$cond": [is_loaded, FileState.ARCHIVED.value, "$state"]}
+    return [{"$set": change}]
 
 
 def _literal(fields: Document) -> Document:

@@ -165,14 +165,21 @@ class Mongo:
             return [DocumentSequence(raw)]
         return bson.decode_all(raw, CodecOptions(document_class=RawBSONDocument))
 
-    async def insert_missing(self, collection: str, documents: Sequence[Document]) -> None:
-        """Insert documents that carry their ``_id``; those already there stay as they are."""
+    async def insert_missing(self, collection: str, documents: Sequence[Document]) -> bool:
+        """Insert documents that carry their ``_id``; those already there stay as they are.
+
+        Returns:
+            whether all of them were missing.
+        """
+        is_new = True
         with errors_mapped(f"writing to {collection}"):
             for batch in batches(documents):
                 faults = await self.write_sequence("insert", collection, batch)
                 bad = [fault for fault in faults if not fault.is_own_id]
                 if bad:
                     raise StoreRefused(f"{collection}: {bad[0].message}", "see the MongoDB log")
+                is_new = is_new and not faults
+        return is_new
 
     async def update(
         self, collection: str, match: Document, change: Any, *, upsert: bool = False
@@ -180,6 +187,15 @@ class Mongo:
         """Update one document; returns how many matched (0 or 1)."""
         with self._timed("update", collection):
             done = await self._database[collection].update_one(match, change, upsert=upsert)
+            return int(done.matched_count)
+
+    async def update_each(
+        self, collection: str, changes: Sequence[tuple[Document, Any]]
+    ) -> int:  # fmt: skip
+        """Update one document per (match, change), in one command; returns how many matched."""
+        statements = [pymongo.UpdateOne(match, change) for match, change in changes]
+        with self._timed("update", collection):
+            done = await self._database[collection].bulk_write(statements, ordered=False)
             return int(done.matched_count)
 
     async def update_returning(

@@ -11,15 +11,15 @@ closes the next stream, and so on to the end. What each error leads to is in ``p
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from ingestd.pipeline.desk import Desk
+from ingestd.pipeline.desk import Calls, Desk
 from ingestd.pipeline.intake import Done, Intake
 from ingestd.pipeline.job import ChunkTask, FileJob
 from ingestd.pipeline.loading import Loading
 from ingestd.pipeline.recovery import recover
-from ingestd.pipeline.stages import ByteBudget, LoadStage, RefinedTask, RefineStage
+from ingestd.pipeline.stages import ByteBudget, LoadStage, RefinedBundle, RefineStage
 from ingestd.records import FoundFile
 
-__all__ = ["Desk", "Done", "Pipeline", "recover"]
+__all__ = ["Calls", "Desk", "Done", "Pipeline", "recover"]
 
 
 class Pipeline:
@@ -28,10 +28,12 @@ class Pipeline:
     def __init__(self, desk: Desk, done: Done, worker_count: int) -> None:
         self._settings = desk.settings.load
         self._loading = Loading(desk)
-        self._intake = Intake(desk, self._loading, done)
+        large = anyio.CapacityLimiter(self._settings.large_files_at_once)
+        self._intake = Intake(desk, self._loading, done, large)
         self._refiners = worker_count + 1  # one more, so that no worker waits for the next chunk
         budget = ByteBudget(self._settings.memory, desk.events)
-        self._refine = RefineStage(desk.workers, budget, desk.events)
+        bundle_bytes = desk.settings.refine.chunk_bytes
+        self._refine = RefineStage(desk.workers, budget, desk.events, bundle_bytes)
         self._load = LoadStage(
             desk.loader, desk.rejects, desk.ledger, desk.workers, budget, desk.events,
             self._settings,
@@ -49,7 +51,7 @@ class Pipeline:
     async def run(self, inbox: MemoryObjectReceiveStream[FoundFile]) -> None:
         """Until the inbox is closed and everything taken from it has ended."""
         chunks_in, chunks_out = anyio.create_memory_object_stream[ChunkTask](0)
-        loads_in, loads_out = anyio.create_memory_object_stream[RefinedTask](0)
+        loads_in, loads_out = anyio.create_memory_object_stream[RefinedBundle](0)
         async with anyio.create_task_group() as group, inbox, chunks_in, chunks_out:
             async with loads_in, loads_out:
                 for n in range(self._settings.files_at_once):

@@ -1,5 +1,6 @@
 """After the commit: rows are safe and seen. What is left to do is repeated until it succeeds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class Committed:
     header: bytes
     target: Path | None
     state: FileState = FileState.LOADED
+    refused: Sequence[bytes] | None = None
+    """The refused records, when they are few and at hand."""
 
 
 async def finish(desk: Desk, committed: Committed) -> Outcome:
@@ -29,10 +32,13 @@ async def finish(desk: Desk, committed: Committed) -> Outcome:
         FileUnavailable, StoreRefused: the same call may pass later.
     """
     file, source = committed.file, committed.source
-    await remove_undone(desk.ledger, desk.loader, [source.name])
+    if source.load.on_changed_file == "replace":
+        await remove_undone(desk.ledger, desk.loader, [source.name])
     if file.attempts > 1:
         await desk.rejects.clear_file(file)
-    rejects = await desk.put_away.write_rejects(file, committed.counts, committed.header)
+    rejects = None
+    if committed.counts.error_count:
+        rejects = await desk.put_away.write_rejects(file, committed.header, committed.refused)
     moved = await desk.put_away.move(file, file.file_id, committed.target)
     await _index(desk, source)
     outcome = Outcome(committed.state, committed.counts, moved_to=moved, rejects_file=rejects)

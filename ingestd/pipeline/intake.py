@@ -5,7 +5,10 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
+import anyio
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
@@ -13,12 +16,13 @@ from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused, FileUnavailable
 from ingestd.files import explaining, file_id, stat_of
 from ingestd.formats import FORMATS
-from ingestd.ledger import Claim, Verdict
+from ingestd.ledger import Claim, Verdict, Wanted
 from ingestd.pipeline.desk import Desk, Outcome
 from ingestd.pipeline.finish import Committed, finish
 from ingestd.pipeline.job import ChunkTask
 from ingestd.pipeline.loading import Ended, Loading
 from ingestd.pipeline.policy import cause_of, describe
+from ingestd.pipeline.together import Errand, Together, run_errands
 from ingestd.records import FileLayout, FileResult, FileState, FoundFile
 
 Done = Callable[[FoundFile, FileResult | None, float | None], None]
@@ -48,6 +52,9 @@ class Intake:
     desk: Desk
     loading: Loading
     done: Done
+    large: anyio.CapacityLimiter
+    """Files of more than one chunk, of which a few at once are enough to keep all busy."""
+    errand: Together[Errand, Any] = field(default_factory=lambda: Together(run_errands))
     at_work: set[str] = field(default_factory=set)
     """File ids of which a task has one in hand: it alone asks the ledger for them."""
 
@@ -82,6 +89,14 @@ class Intake:
     async def _bring_in(
         self, found: FoundFile, outbox: MemoryObjectSendStream[ChunkTask]
     ) -> Ended:  # fmt: skip
+        if found.stat.size_bytes <= self.desk.limits.chunk_bytes:
+            return await self._bring_in_now(found, outbox)
+        async with self.large:
+            return await self._bring_in_now(found, outbox)
+
+    async def _bring_in_now(
+        self, found: FoundFile, outbox: MemoryObjectSendStream[ChunkTask]
+    ) -> Ended:
         source = self.desk.sources[found.source_name]
         await self.desk.loader.prepare(source)
         started = time.monotonic()
@@ -100,8 +115,7 @@ class Intake:
         outbox: MemoryObjectSendStream[ChunkTask],
     ) -> Ended:  # fmt: skip
         """Do what the ledger says is to be done with the file."""
-        claims = self.desk.ledger.claims
-        claim = await claims.claim(found, identified.sha256, source.config_hash)
+        claim = await self.desk.calls.claim(Wanted(found, identified.sha256, source.config_hash))
         if claim.verdict is Verdict.WAIT:
             return None, self._wait(found, claim)
         if claim.verdict is Verdict.DUPLICATE:
@@ -115,11 +129,13 @@ class Intake:
 
     async def _identify(self, found: FoundFile, source: SourceSpec) -> _Identified:
         """Read the whole file once: its digest, and where to cut it."""
-        lay_out = FORMATS[source.format].lay_out
+        limits = self.desk.limits
+        lay_out = partial(FORMATS[source.format].lay_out, found.path, found.stat, source, limits)
         try:
-            layout = await anyio.to_thread.run_sync(
-                lay_out, found.path, found.stat, source, self.desk.limits, abandon_on_cancel=True
-            )
+            if found.stat.size_bytes <= limits.chunk_bytes:
+                layout: FileLayout = await self.errand(lay_out)
+            else:
+                layout = await anyio.to_thread.run_sync(lay_out, abandon_on_cancel=True)
         except FileUnavailable:
             raise
         except FileRefused as refusal:

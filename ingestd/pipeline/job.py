@@ -1,6 +1,7 @@
 """One file on its way: which of its chunks are done, and how far everything is durable."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
@@ -10,6 +11,9 @@ from ingestd.ledger import Claim, Ledger
 from ingestd.records import Chunk, Counts, FileLayout, Rejection
 from ingestd.refine import Plan, Repeats
 
+_MOST_AT_HAND = 1000
+"""Rejections of a file that are kept in memory, so that they need not be read back."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChunkTask:
@@ -18,6 +22,12 @@ class ChunkTask:
     job: "FileJob"
     chunk: Chunk
     repeats: Repeats | None = None
+
+    def goes_with(self, other: "ChunkTask") -> bool:
+        """Whether both can be refined as one frame: the same rules, the same columns."""
+        ours, theirs = self.job.plan, other.job.plan
+        is_same = ours.source == theirs.source and ours.columns == theirs.columns
+        return is_same and self.repeats is None and other.repeats is None
 
 
 class FileJob:
@@ -34,6 +44,7 @@ class FileJob:
         self.counts = Counts()
         self.remaining_chunks = layout.chunks
         self.refused_in_trial: list[Rejection] = []
+        self._refused: list[Rejection] | None = None if claim.start.row else []
         self.failure: Exception | None = None
         self._waiting: dict[int, tuple[Chunk, Counts]] = {}
         self._open_chunks = 0
@@ -87,6 +98,20 @@ class FileJob:
             await self._settled.wait()
         if self.failure is not None:
             raise self.failure
+
+    def keep_refused(self, rejections: Sequence[Rejection]) -> None:
+        """Keep the rejections at hand as long as they are few."""
+        if self._refused is not None:
+            self._refused += rejections
+            if len(self._refused) > _MOST_AT_HAND:
+                self._refused = None
+
+    @property
+    def refused_records(self) -> list[bytes] | None:
+        """The refused records in the file's order; ``None`` when only MongoDB has them all."""
+        if self._refused is None:
+            return None
+        return [rejection.raw for rejection in sorted(self._refused, key=lambda r: r.row)]
 
     async def chunk_durable(
         self, chunk: Chunk, counts: Counts, ledger: Ledger, interval_s: float

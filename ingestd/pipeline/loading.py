@@ -76,7 +76,8 @@ class Loading:
         if job.claim.is_stale:
             await self._remove_rows(job.source, job.file)
         repeats = await self._survey(job)
-        await self.desk.ledger.loading(job.file)
+        if job.claim.is_stale or job.layout.size_bytes > self.desk.limits.chunk_bytes:
+            await self.desk.ledger.loading(job.file)  # else it is done in a moment
         for chunk, repeated in zip(job.remaining_chunks, repeats, strict=True):
             if job.has_failed or self.is_stopping:
                 break
@@ -111,8 +112,10 @@ class Loading:
             raise AssertionError(f"rows do not add up: {job.counts} of {job.layout.row_count}")
         target = await self.desk.put_away.archive_target(file)
         is_replacing = load.mode == "insert" and load.on_changed_file == "replace"
-        state = await self.desk.ledger.commit(Commit(file, job.counts, target, is_replacing))
-        return Committed(job.source, file, job.counts, job.layout.header, target, state)
+        state = await self.desk.calls.commit(Commit(file, job.counts, target, is_replacing))
+        return Committed(
+            job.source, file, job.counts, job.layout.header, target, state, job.refused_records
+        )
 
     async def _finish(self, committed: Committed) -> Ended:
         """Trouble from here on is told, and tried again; nothing fails any more."""

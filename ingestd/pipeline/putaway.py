@@ -1,10 +1,10 @@
 """Where files go when they ended: archive, failed, rejects. Everything here can be repeated."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-
-import anyio.to_thread
+from typing import Any
 
 from ingestd.config.settings import PathSettings
 from ingestd.errors import FileUnavailable
@@ -12,47 +12,61 @@ from ingestd.events import Events
 from ingestd.files import FILE_GONE, free_name, move
 from ingestd.ledger import Ledger
 from ingestd.mongo import Document
-from ingestd.records import ClaimedFile, Counts
-from ingestd.rejects import Rejects, write_error_report
+from ingestd.pipeline.together import Errand, Together, run_errands
+from ingestd.records import ClaimedFile
+from ingestd.rejects import Rejects, write_error_report, write_few_rejects
 
 
-@dataclass(frozen=True, slots=True)
 class PutAway:
-    """Moves files out of the inbox, first saying in the ledger where to."""
+    """Moves files out of the inbox, first saying in the ledger where to.
 
-    paths: PathSettings
-    ledger: Ledger
-    rejects: Rejects
-    events: Events
-    is_moving: bool = True
-    """``False`` for files that belong to somebody else's directory: they stay where they are."""
+    ``is_moving`` is ``False`` for files that belong to somebody else's directory: they stay.
+    """
+
+    def __init__(
+        self, paths: PathSettings, ledger: Ledger, rejects: Rejects, events: Events, *,
+        is_moving: bool = True,
+    ) -> None:  # fmt: skip
+        self._paths = paths
+        self._rejects = rejects
+        self._events = events
+        self._is_moving = is_moving
+        self._errand = Together[Errand, Any](run_errands)
+        self._record = Together[tuple[str, Path | None], None](ledger.put_away_all)
 
     async def archive_target(self, file: ClaimedFile) -> Path | None:
         """A free place for a loaded file; ``None`` when it stays where it is."""
-        if not self.is_moving:
+        if not self._is_moving:
             return None
-        return await anyio.to_thread.run_sync(
-            free_name, self._archive_directory(file.source_name, file.processed_at), file.path.name
-        )
+        directory = self._archive_directory(file.source_name, file.processed_at)
+        place: Path = await self._errand(partial(free_name, directory, file.path.name))
+        return place
 
     def _archive_directory(self, source_name: str, moment: datetime) -> Path:
-        return self.paths.archive / source_name / moment.strftime("%Y/%m/%d")
+        return self._paths.archive / source_name / moment.strftime("%Y/%m/%d")
 
     async def failed_target(self, file: ClaimedFile) -> Path | None:
         """A free place for a file that failed or is held."""
-        if not self.is_moving:
+        if not self._is_moving:
             return None
-        directory = self.paths.failed / file.source_name
-        return await anyio.to_thread.run_sync(free_name, directory, file.path.name)
+        directory = self._paths.failed / file.source_name
+        place: Path = await self._errand(partial(free_name, directory, file.path.name))
+        return place
 
     async def write_rejects(
-        self, file: ClaimedFile, counts: Counts, header: bytes
-    ) -> Path | None:  # fmt: skip
-        """The refused rows of a loaded file, for a person to mend and drop again."""
-        if not counts.error_count:
-            return None
-        directory = self.paths.rejects / file.source_name
-        return await self.rejects.write_rejects_file(file, header, directory)
+        self, file: ClaimedFile, header: bytes, refused: Sequence[bytes] | None
+    ) -> Path:
+        """The refused rows of a loaded file, for a person to mend and drop again.
+
+        ``refused``: the records, when they are at hand; else they are read from ``errors``.
+        """
+        directory = self._paths.rejects / file.source_name
+        if refused is None:
+            return await self._rejects.write_rejects_file(file, header, directory)
+        place: Path = await self._errand(
+            partial(write_few_rejects, file, header, refused, directory)
+        )
+        return place
 
     async def move(self, file: ClaimedFile, identity: str, target: Path | None) -> Path | None:
         """Move a file to where the ledger says it goes, and record that it is there.
@@ -65,12 +79,12 @@ class PutAway:
         moved = None
         if target is not None:
             try:
-                moved = await anyio.to_thread.run_sync(move, file.path, target, file.stat)
+                moved = await self._errand(partial(move, file.path, target, file.stat))
             except FileUnavailable as error:
                 if error.error_type != FILE_GONE:
                     raise
-                self.events.file_gone(file, error.message)
-        await self.ledger.put_away(identity, moved)
+                self._events.file_gone(file, error.message)
+        await self._record((identity, moved))
         return moved
 
     async def set_aside(
@@ -83,5 +97,5 @@ class PutAway:
                 "sha256": file.sha256, "attempts": file.attempts, "error_type": error["type"],
                 "message": error["message"], "hint": error["hint"], "found_at": file.found_at,
             }  # fmt: skip
-            await anyio.to_thread.run_sync(write_error_report, target, report)
+            await self._errand(partial(write_error_report, target, report))
         return await self.move(file, identity or file.file_id, target)

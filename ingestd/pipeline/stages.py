@@ -5,6 +5,8 @@ waits for MongoDB is bounded in bytes: a refined chunk keeps its worker's turn u
 """
 
 import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import anyio
@@ -15,18 +17,22 @@ from ingestd.events import Events
 from ingestd.ledger import Ledger
 from ingestd.load import Loader
 from ingestd.pipeline.job import ChunkTask
-from ingestd.records import Counts, RefinedChunk
-from ingestd.refine import recover_rows, refine
+from ingestd.records import Counts, RefinedChunk, Rejection, Violation
+from ingestd.refine import recover_rows, refine, refine_together
 from ingestd.rejects import Rejects
 from ingestd.workers import Workers, run_twice
 
+_MOST_TOGETHER = 64
+_MOST_TOGETHER_BYTES = 2**20
+"""Of the chunks that are refined and written together: enough to pay for one frame, one batch."""
+
 
 @dataclass(frozen=True, slots=True)
-class RefinedTask:
-    """A refined chunk on its way to MongoDB; ``size_bytes`` of the budget are its own."""
+class RefinedBundle:
+    """Refined chunks on their way to MongoDB; ``size_bytes`` of the budget are their own."""
 
-    task: ChunkTask
-    refined: RefinedChunk
+    tasks: Sequence[ChunkTask]
+    refined: Sequence[RefinedChunk]
     size_bytes: int
 
 
@@ -61,38 +67,73 @@ class ByteBudget:
 
 @dataclass(frozen=True, slots=True)
 class RefineStage:
-    """Sends chunks to workers."""
+    """Sends chunks to workers: large ones alone, small ones of several files together."""
 
     workers: Workers
     budget: ByteBudget
     events: Events
+    bundle_bytes: int
 
     async def run(
         self,
         inbox: MemoryObjectReceiveStream[ChunkTask],
-        outbox: MemoryObjectSendStream[RefinedTask],
+        outbox: MemoryObjectSendStream[RefinedBundle],
     ) -> None:
         """Until the inbox is closed."""
         async with inbox, outbox:
-            async for task in inbox:
-                refined = await self._refine(task)
-                if refined is None:
-                    task.job.close_chunk()
-                    continue
-                size_bytes = len(refined.documents)
-                await self.budget.acquire(size_bytes)
-                await outbox.send(RefinedTask(task, refined, size_bytes))
+            async for tasks in self._bundles(inbox):
+                for bundle in await self._refine(tasks):
+                    await self.budget.acquire(bundle.size_bytes)
+                    await outbox.send(bundle)
 
-    async def _refine(self, task: ChunkTask) -> RefinedChunk | None:
+    async def _bundles(
+        self, inbox: MemoryObjectReceiveStream[ChunkTask]
+    ) -> AsyncIterator[list[ChunkTask]]:
+        """What waits at this moment and goes together; nothing is waited for."""
+        held: ChunkTask | None = None
+        while True:
+            try:
+                bundle, held = [held or await inbox.receive()], None
+            except anyio.EndOfStream:
+                return
+            room = min(self.bundle_bytes, _MOST_TOGETHER_BYTES) - bundle[0].chunk.size_bytes
+            with suppress(anyio.WouldBlock, anyio.EndOfStream):
+                while room > 0 and held is None and len(bundle) < _MOST_TOGETHER:
+                    task = inbox.receive_nowait()
+                    room -= task.chunk.size_bytes
+                    if room > 0 and task.goes_with(bundle[0]):
+                        bundle.append(task)
+                    else:
+                        held = task
+            yield bundle
+
+    async def _refine(self, tasks: Sequence[ChunkTask]) -> list[RefinedBundle]:
+        """Together if that goes well; else one by one, so that each file has its own error."""
+        tasks = [task for task in tasks if self._is_wanted(task)]
+        if len(tasks) > 1:
+            with suppress(Exception):
+                plans, chunks = [t.job.plan for t in tasks], [t.chunk for t in tasks]
+                return [self._bundle(tasks, await self.workers.run(refine_together, plans, chunks))]
+        refined = [(task, await self._refine_alone(task)) for task in tasks]
+        return [self._bundle([task], [chunk]) for task, chunk in refined if chunk is not None]
+
+    def _is_wanted(self, task: ChunkTask) -> bool:
         if task.job.has_failed:
-            return None
+            task.job.close_chunk()
+        return not task.job.has_failed
+
+    async def _refine_alone(self, task: ChunkTask) -> RefinedChunk | None:
         try:
-            refined = await run_twice(self.workers, refine, task.job.plan, task.chunk, task.repeats)
+            return await run_twice(self.workers, refine, task.job.plan, task.chunk, task.repeats)
         except Exception as error:  # noqa: BLE001 - the file's task decides what it leads to
             task.job.fail(error)
+            task.job.close_chunk()
             return None
-        self.events.chunk_refined(task.job.source.name, refined)
-        return refined
+
+    def _bundle(self, tasks: Sequence[ChunkTask], refined: Sequence[RefinedChunk]) -> RefinedBundle:
+        for chunk in refined:
+            self.events.chunk_refined(tasks[0].job.source.name, chunk)
+        return RefinedBundle(tasks, refined, sum(len(chunk.documents) for chunk in refined))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,34 +148,61 @@ class LoadStage:
     events: Events
     settings: LoadSettings
 
-    async def run(self, inbox: MemoryObjectReceiveStream[RefinedTask]) -> None:
+    async def run(self, inbox: MemoryObjectReceiveStream[RefinedBundle]) -> None:
         """Until the inbox is closed."""
         async with inbox:
-            async for item in inbox:
+            async for bundle in inbox:
                 try:
-                    if not item.task.job.has_failed:
-                        await self._load(item)
-                except Exception as error:  # noqa: BLE001 - the file's task decides
-                    item.task.job.fail(error)
+                    await self._load(bundle)
+                except Exception as error:  # noqa: BLE001 - the tasks of the files decide
+                    for task in bundle.tasks:
+                        task.job.fail(error)
                 finally:
-                    item.task.job.close_chunk()
-                    await self.budget.release(item.size_bytes)
+                    for task in bundle.tasks:
+                        task.job.close_chunk()
+                    await self.budget.release(bundle.size_bytes)
 
-    async def _load(self, item: RefinedTask) -> None:
-        job, refined = item.task.job, item.refined
+    async def _load(self, bundle: RefinedBundle) -> None:
         started = time.perf_counter()
-        refused = await self.loader.store(job.source, refined)
-        rejections = refined.rejections
-        if refused:
-            rejections += await run_twice(
-                self.workers, recover_rows, job.plan, refined.chunk, refused
-            )
-        if rejections:
-            await self.rejects.record_rows(job.file, rejections)
+        wanted = [
+            pair
+            for pair in zip(bundle.tasks, bundle.refined, strict=True)
+            if not pair[0].job.has_failed
+        ]
+        if not wanted:
+            return
+        refused = await self.loader.store_all(
+            wanted[0][0].job.source, [chunk for _, chunk in wanted]
+        )
+        rejections = [
+            await self._rejections(task, chunk, faults)
+            for (task, chunk), faults in zip(wanted, refused, strict=True)
+        ]
+        await self.rejects.record_all(
+            [(task.job.file, rows) for (task, _), rows in zip(wanted, rejections, strict=True)]
+        )
         self.events.stage_took("load", time.perf_counter() - started)
-        stored = refined.document_count - len(refused)
-        counts = Counts(refined.chunk.row_count, stored, len(rejections), refined.filtered_count)
-        self.events.chunk_loaded(job.source.name, stored, refined.filtered_count, rejections)
+        for (task, chunk), rows, faults in zip(wanted, rejections, refused, strict=True):
+            await self._chunk_durable(task, chunk, rows, chunk.document_count - len(faults))
+
+    async def _rejections(
+        self, task: ChunkTask, refined: RefinedChunk, faults: Mapping[int, Violation]
+    ) -> Sequence[Rejection]:
+        """The rows of a chunk that ingestd refused, and those that MongoDB did."""
+        if not faults:
+            return refined.rejections
+        recovered = await run_twice(
+            self.workers, recover_rows, task.job.plan, refined.chunk, faults
+        )
+        return [*refined.rejections, *recovered]
+
+    async def _chunk_durable(
+        self, task: ChunkTask, refined: RefinedChunk, rejections: Sequence[Rejection], stored: int
+    ) -> None:
+        filtered, job = refined.filtered_count, task.job
+        counts = Counts(refined.chunk.row_count, stored, len(rejections), filtered)
+        self.events.chunk_loaded(job.source.name, stored, filtered, rejections)
+        job.keep_refused(rejections)
         await job.chunk_durable(
             refined.chunk, counts, self.ledger, self.settings.checkpoint_interval
         )

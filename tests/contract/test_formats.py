@@ -158,7 +158,7 @@ def test_chunks_of_several_files_are_read_as_one(world: World) -> None:
     rows = [first + row for first, t in zip(firsts, alone, strict=True) for row in t.frame[ROW]]
     assert text.frame[ROW].to_list() == rows
     why = (Violation("number", "min", "1", "too small"),)
-    reasons = {first: why for first in firsts}
+    reasons = dict.fromkeys(firsts, why)
     assert text.rejections(reasons) == [t.rejections({0: why})[0] for t in alone]
 
 

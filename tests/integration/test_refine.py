@@ -20,7 +20,7 @@ from ingestd.formats import csv
 from ingestd.formats.limits import Limits
 from ingestd.pipeline.survey import find_repeats, try_whole_file
 from ingestd.records import Chunk, FileLayout, RefinedChunk, Rejection, Violation
-from ingestd.refine import Plan, recover_rows, refine, warm
+from ingestd.refine import Plan, recover_rows, refine, refine_together, warm
 
 FILE_ID = "fedcba9876543210"
 SOURCE = SourceSpec.model_validate(
@@ -306,3 +306,26 @@ def test_a_defect_of_polars_refuses_the_file(
 def test_warming_up_survives_sources_that_do_not_compile() -> None:
     broken = SOURCE.model_copy(update={"transform": ({"no_such_step": 1},)})
     warm([pickle.dumps(broken), pickle.dumps(SOURCE)])
+
+
+def test_files_refined_together_come_out_as_if_alone(tmp_path: Path) -> None:
+    """Whatever is wrong with some of them; also those of which nothing is left."""
+    contents = [
+        b"id,n\na,1\nb,x\n", b"id,n\nc,3\n", b'id,n\n"open,4\n"d",5\n', b"id,n\nbad\n",
+        b"id,n\ne,\xff\nf,6",
+    ]  # fmt: skip
+    source = SourceSpec.model_validate(
+        {"name": "s", "file_pattern": "*", "schema": {"id": "string", "n": "int64"}}
+    )
+    plans, chunks = [], []
+    for number, octets in enumerate(contents):
+        path = tmp_path / f"{number}.csv"
+        path.write_bytes(octets)
+        layout = csv.lay_out(path, look(path), source, Limits())
+        run = Run(f"{number:016x}", "s", 1_700_000_000_000 + number)
+        plans.append(Plan(pickle.dumps(source), layout.columns, run, Limits()))
+        chunks += layout.chunks
+    together = refine_together(plans, chunks)
+    alone = [refine(plan, chunk) for plan, chunk in zip(plans, chunks, strict=True)]
+    assert [replace(r, refine_s=0) for r in together] == [replace(r, refine_s=0) for r in alone]
+    assert [r.document_count for r in together] == [1, 1, 1, 0, 1]
