@@ -14,7 +14,7 @@ from ingestd.events import Events
 from ingestd.ledger import Ledger
 from ingestd.load import Loader
 from ingestd.mongo import Mongo
-from ingestd.pipeline import Calls, Desk, Done, Pipeline, recover
+from ingestd.pipeline import Desk, Done, Pipeline, recover
 from ingestd.pipeline.putaway import PutAway
 from ingestd.refine import warm
 from ingestd.rejects import Rejects
@@ -94,6 +94,5 @@ async def open_engine(
             workers=workers,
             put_away=PutAway(settings.paths, ledger, rejects, events, is_moving=is_moving),
             events=events,
-            calls=Calls(ledger),
         )
         yield Engine(settings, by_name, events, mongo, workers, desk)

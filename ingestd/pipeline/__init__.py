@@ -11,7 +11,7 @@ closes the next stream, and so on to the end. What each error leads to is in ``p
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from ingestd.pipeline.desk import Calls, Desk
+from ingestd.pipeline.desk import Desk
 from ingestd.pipeline.intake import Done, Intake
 from ingestd.pipeline.job import ChunkTask, FileJob
 from ingestd.pipeline.loading import Loading
@@ -19,7 +19,7 @@ from ingestd.pipeline.recovery import recover
 from ingestd.pipeline.stages import ByteBudget, LoadStage, RefinedBundle, RefineStage
 from ingestd.records import FoundFile
 
-__all__ = ["Calls", "Desk", "Done", "Pipeline", "recover"]
+__all__ = ["Desk", "Done", "Pipeline", "recover"]
 
 
 class Pipeline:

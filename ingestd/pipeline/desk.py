@@ -8,11 +8,10 @@ from ingestd.config.settings import Settings
 from ingestd.config.source import SourceSpec
 from ingestd.events import Events
 from ingestd.formats.limits import Limits
-from ingestd.ledger import Claim, Commit, Ledger, Wanted
+from ingestd.ledger import Ledger
 from ingestd.load import Loader
 from ingestd.mongo import Document
 from ingestd.pipeline.putaway import PutAway
-from ingestd.pipeline.together import Together
 from ingestd.records import ClaimedFile, Counts, FileResult, FileState
 from ingestd.rejects import Rejects
 from ingestd.workers import Workers
@@ -30,14 +29,6 @@ class Outcome:
     queryable_s: float | None = None
 
 
-class Calls:
-    """The calls that each file needs once; those of several files are made together."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.claim = Together[Wanted, Claim](ledger.claims.claim_all)
-        self.commit = Together[Commit, FileState](ledger.commit_all)
-
-
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The stores, the workers and the rules, shared by all files."""
@@ -50,7 +41,6 @@ class Desk:
     workers: Workers
     put_away: PutAway
     events: Events
-    calls: Calls
 
     @property
     def limits(self) -> Limits:

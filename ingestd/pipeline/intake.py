@@ -45,7 +45,7 @@ class _Identified:
     refusal: FileRefused | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Intake:
     """Takes found files, one at a time per task; several tasks share one intake."""
 
@@ -54,9 +54,14 @@ class Intake:
     done: Done
     large: anyio.CapacityLimiter
     """Files of more than one chunk, of which a few at once are enough to keep all busy."""
-    errand: Together[Errand, Any] = field(default_factory=lambda: Together(run_errands))
     at_work: set[str] = field(default_factory=set)
     """File ids of which a task has one in hand: it alone asks the ledger for them."""
+    _claim: Together[Wanted, Claim] = field(init=False)
+    _errand: Together[Errand, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._claim = Together(self.desk.ledger.claims.claim_all)
+        self._errand = Together(run_errands)
 
     async def run(
         self,
@@ -115,7 +120,7 @@ class Intake:
         outbox: MemoryObjectSendStream[ChunkTask],
     ) -> Ended:  # fmt: skip
         """Do what the ledger says is to be done with the file."""
-        claim = await self.desk.calls.claim(Wanted(found, identified.sha256, source.config_hash))
+        claim = await self._claim(Wanted(found, identified.sha256, source.config_hash))
         if claim.verdict is Verdict.WAIT:
             return None, self._wait(found, claim)
         if claim.verdict is Verdict.DUPLICATE:
@@ -133,7 +138,7 @@ class Intake:
         lay_out = partial(FORMATS[source.format].lay_out, found.path, found.stat, source, limits)
         try:
             if found.stat.size_bytes <= limits.chunk_bytes:
-                layout: FileLayout = await self.errand(lay_out)
+                layout: FileLayout = await self._errand(lay_out)
             else:
                 layout = await anyio.to_thread.run_sync(lay_out, abandon_on_cancel=True)
         except FileUnavailable:

@@ -15,7 +15,8 @@ from ingestd.pipeline.finish import Committed, finish
 from ingestd.pipeline.job import ChunkTask, FileJob
 from ingestd.pipeline.policy import cause_of, describe, reaction_to
 from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
-from ingestd.records import Chunk, ClaimedFile, FileLayout, FileResult, Rejection
+from ingestd.pipeline.together import Together
+from ingestd.records import Chunk, ClaimedFile, FileLayout, FileResult, FileState, Rejection
 from ingestd.refine import Plan, Repeats
 from ingestd.validate import unique_columns
 
@@ -32,6 +33,10 @@ class Loading:
     """The files that are loading now, by file id."""
     is_stopping: bool = False
     """No more chunks are handed out: files that are not complete go on after the restart."""
+    _commit_together: Together[Commit, FileState] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._commit_together = Together(self.desk.ledger.commit_all)
 
     async def load(
         self, source: SourceSpec, claim: Claim, layout: FileLayout,
@@ -112,7 +117,7 @@ class Loading:
             raise AssertionError(f"rows do not add up: {job.counts} of {job.layout.row_count}")
         target = await self.desk.put_away.archive_target(file)
         is_replacing = load.mode == "insert" and load.on_changed_file == "replace"
-        state = await self.desk.calls.commit(Commit(file, job.counts, target, is_replacing))
+        state = await self._commit_together(Commit(file, job.counts, target, is_replacing))
         return Committed(
             job.source, file, job.counts, job.layout.header, target, state, job.refused_records
         )

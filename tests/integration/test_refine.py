@@ -323,9 +323,10 @@ def test_files_refined_together_come_out_as_if_alone(tmp_path: Path) -> None:
         path.write_bytes(octets)
         layout = csv.lay_out(path, look(path), source, Limits())
         run = Run(f"{number:016x}", "s", 1_700_000_000_000 + number)
-        plans.append(Plan(pickle.dumps(source), layout.columns, run, Limits()))
+        plan = Plan(pickle.dumps(source), layout.columns, run, Limits())
+        plans += [plan] * len(layout.chunks)
         chunks += layout.chunks
     together = refine_together(plans, chunks)
     alone = [refine(plan, chunk) for plan, chunk in zip(plans, chunks, strict=True)]
     assert [replace(r, refine_s=0) for r in together] == [replace(r, refine_s=0) for r in alone]
-    assert [r.document_count for r in together] == [1, 1, 1, 0, 1]
+    assert sum(r.document_count for r in together) == 4
