@@ -23,10 +23,11 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference, ReturnDocument
+from pymongo.errors import InvalidURI
 from pymongo.write_concern import WriteConcern
 
 from ingestd.config.settings import MongoSettings
-from ingestd.errors import StoreAway, StoreRefused
+from ingestd.errors import ConfigError, Problem, StoreAway, StoreRefused
 from ingestd.events import Events
 from ingestd.mongo.answers import WriteFault, errors_mapped, faults_of
 from ingestd.mongo.rows import Document
@@ -53,7 +54,7 @@ class Mongo:
     def __init__(self, uri: str, settings: MongoSettings, events: Events) -> None:
         self._events = events
         self._settings = settings
-        with errors_mapped("reading mongo.uri"):
+        with errors_mapped("reading mongo.uri"), _uri_checked():
             self._client: Any = AsyncIOMotorClient(
                 uri,
                 appname="ingestd",
@@ -308,6 +309,17 @@ class Mongo:
         with errors_mapped(f"{command} on {collection}"):
             yield
         self._events.mongo_command(command, time.perf_counter() - started)
+
+
+@contextmanager
+def _uri_checked() -> Iterator[None]:
+    """A URI that no server could mend; the driver's words for it hold nothing of the URI itself."""
+    try:
+        yield
+    except InvalidURI as error:
+        hint = "write it as mongodb://USER:PASSWORD@HOST:PORT/, user and password percent-encoded"
+        problem = Problem("settings", "mongo.uri", str(error).split(", use urllib")[0], hint)
+        raise ConfigError((problem,)) from error
 
 
 async def _update_each(
