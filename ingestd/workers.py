@@ -12,10 +12,10 @@ import os
 import select
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -28,6 +28,10 @@ Result = TypeVar("Result")
 
 _PR_SET_PDEATHSIG = 1
 _NICENESS = 5
+_LAST_WORDS_S = 2.0
+"""For an answer that a worker had given just before it died."""
+
+_START_LIMIT_S = 5.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -97,6 +101,9 @@ class ProcessSlots:
                 self._idle.put_nowait(slot)
             yield self
         finally:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_START_LIMIT_S):
+                for slot in self._slots:
+                    await slot.has_begun()
             for slot in self._slots:
                 slot.kill()
 
@@ -144,6 +151,7 @@ class _Slot:
         self.pid: int | None = None
         self._warm = warm
         self._pool: ProcessPoolExecutor | None = None
+        self._ready: Future[int] = Future()
 
     def start(self) -> None:
         """Start a process in the background; it warms up before its first task."""
@@ -153,7 +161,8 @@ class _Slot:
             initializer=_become_worker,
             initargs=(os.getpid(),),
         )
-        pool.submit(os.getpid).add_done_callback(lambda ready: self._remember_pid(ready, pool))
+        self._ready = pool.submit(os.getpid)
+        self._ready.add_done_callback(lambda ready: self._remember_pid(ready, pool))
         pool.submit(_warm_up, self._warm)
 
     def _remember_pid(self, ready: Future[int], pool: ProcessPoolExecutor) -> None:
@@ -172,7 +181,21 @@ class _Slot:
         if self._pool is None:
             self.start()
         assert self._pool is not None
-        return await asyncio.wrap_future(self._pool.submit(_call, function, arguments))
+        pid = await asyncio.wrap_future(self._ready)
+        answer = asyncio.wrap_future(self._pool.submit(_call, function, arguments))
+        with _death_of(pid) as death:
+            await asyncio.wait((answer, death), return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            await asyncio.wait((answer,), timeout=_LAST_WORDS_S)
+        if not answer.done():
+            answer.cancel()
+            raise BrokenProcessPool("it died in the middle of its answer")
+        return answer.result()
+
+    async def has_begun(self) -> None:
+        """Wait until the process is itself: killed while it starts, it complains on stderr."""
+        if self._pool is not None:
+            await asyncio.wait((asyncio.wrap_future(self._ready),))
 
     def kill(self) -> None:
         """End the process at once; nothing in it is worth saving."""
@@ -187,6 +210,35 @@ class _Slot:
         """A new process in the place of this one."""
         self.kill()
         self.start()
+
+
+@contextmanager
+def _death_of(pid: int) -> Iterator[asyncio.Future[None]]:
+    """A future that is done when the process has ended.
+
+    A pool learns of a death only while it waits for an answer to begin: it would wait for ever
+    for the rest of one.
+    """
+    loop = asyncio.get_running_loop()
+    death: asyncio.Future[None] = loop.create_future()
+    try:
+        watch = os.pidfd_open(pid)
+    except ProcessLookupError:
+        death.set_result(None)
+        yield death
+        return
+
+    def tell() -> None:
+        loop.remove_reader(watch)
+        death.set_result(None)
+
+    loop.add_reader(watch, tell)
+    try:
+        yield death
+    finally:
+        loop.remove_reader(watch)
+        os.close(watch)
+        death.cancel()
 
 
 def _kill(pid: int) -> None:

@@ -4,11 +4,13 @@ Each reads the configuration, does one thing, and ends with a documented code. T
 imported only when they run, so that ``ingestd --help`` does not wait for Polars and MongoDB.
 """
 
+import atexit
 import ctypes
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -181,9 +183,20 @@ def main() -> None:
     _share_one_arena()
     try:
         app()
+    except SystemExit as end:
+        _leave(end.code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        _leave(130)
     except Exception as error:
         from ingestd.cli.endings import tell
 
-        sys.exit(tell(error))
+        _leave(tell(error))
+
+
+def _leave(code: int | str | None) -> NoReturn:
+    """End now. Python would first wait for all threads: some may wait for a MongoDB that hangs."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            stream.flush()
+    os._exit(code if isinstance(code, int) else bool(code))

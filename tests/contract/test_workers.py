@@ -146,6 +146,16 @@ async def test_a_worker_that_dies_costs_its_own_task_only(
     assert events.reasons == ["died"]
 
 
+async def test_a_worker_that_dies_in_the_middle_of_its_answer_is_noticed_soon(
+    started: Started, events: Replacements
+) -> None:
+    async with started() as slots, asyncio.timeout(30):
+        with pytest.raises(errors.WorkerLost, match="died"):
+            await slots.run(tasks.die_while_answering)
+        assert await slots.run(tasks.add, 1, 2) == 3
+    assert events.reasons == ["died"]
+
+
 async def test_a_worker_that_is_killed_between_tasks_costs_one_task_at_most(
     started: Started,
 ) -> None:

@@ -97,3 +97,13 @@ _warmed: list[int] = []
 
 def refuse_to_warm_up() -> NoReturn:
     raise ConfigError((Problem("a.toml", "name", "is wrong"),))
+
+
+def die_while_answering() -> bytes:
+    """Killed when a part of a long answer has been written: the rest never comes."""
+
+    def kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Timer(0.2, kill).start()
+    return bytes(2**31 - 2**20)
