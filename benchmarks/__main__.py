@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ _QUICK_ROW_PART = 10
 def main() -> int:
     """Measure what was asked for; with ``--check`` compare, and fail when it is worse."""
     options = _parse_options()
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with _work_directory(options.directory) as directory:
         if options.check:
             return _check(directory)
