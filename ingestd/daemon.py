@@ -117,6 +117,8 @@ class Daemon:
     ) -> None:
         self._watcher.finished(found, retry_after_s)
         marker = self._watcher.marker_path(found)
+        if not os.path.lexists(found.path):
+            self._events.file_vanished(found.path)
         if retry_after_s is None:
             self._events.file_unblocked(found.source_name, found.path)
             if result is not None and marker is not None:

@@ -101,6 +101,12 @@ class Events:
         if self._blocked.pop((source_name, path), None) is not None:
             self._count_blocked(source_name)
 
+    def file_vanished(self, path: Path) -> None:
+        """Somebody took the file out of its inbox: nobody waits for it any more."""
+        for source_name, blocked in list(self._blocked):
+            if blocked == path:
+                self.file_unblocked(source_name, path)
+
     def blocked_files(self, source_name: str) -> list[BlockedFile]:
         """The files of a source that wait for a retry, and why."""
         return [file for (name, _), file in self._blocked.items() if name == source_name]

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,8 +50,13 @@ class Mongod:
     def uri(self) -> str:
         return f"mongodb://127.0.0.1:{self.port}/?replicaSet=tests"
 
-    def start(self) -> "Mongod":
+    def reserve(self) -> "Mongod":
+        """Choose its port, for those who are to wait for it."""
         self.port = self.port or free_port()
+        return self
+
+    def start(self) -> "Mongod":
+        self.reserve()
         self.directory.mkdir(exist_ok=True)
         binary = find_mongod()
         assert binary
@@ -96,6 +101,8 @@ class DaemonProcess:
     uri: str | None
     database: str = "ingestd"
     options: Mapping[str, Any] = field(default_factory=dict)
+    prefix: Sequence[str] = ()
+    """What runs it, e.g. with fewer rights."""
     process: subprocess.Popen[bytes] | None = None
     _read_from: int = 0
 
@@ -127,12 +134,12 @@ class DaemonProcess:
 
     def start(self, *, is_awaited: bool = True) -> "DaemonProcess":
         """Start it, and wait until it takes files."""
-        log = self._log_path
+        log, config = self._log_path, self.directory / "config"
         self._read_from = log.stat().st_size if log.exists() else 0
         environment = {k: v for k, v in os.environ.items() if not k.startswith("INGESTD_")}
         with log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ingestd", "run", "--config", self.directory / "config"],
+                [*self.prefix, sys.executable, "-m", "ingestd", "run", "--config", config],
                 stdout=stream, stderr=stream, env=environment, start_new_session=True,
             )  # fmt: skip
         if is_awaited:
@@ -187,6 +194,12 @@ class DaemonProcess:
         except OSError:
             return 0, None
 
+    def text(self, path: str) -> str:
+        """The body of an answer that is no JSON."""
+        url = self.log("ingestd started")[-1]["url"]
+        with urllib.request.urlopen(url + path, timeout=20) as reply:
+            return str(reply.read().decode())
+
     def files(self, **wanted: Any) -> list[dict[str, Any]]:
         """The files in ``/files`` that have those values."""
         status, files = self.get("/files?limit=1000")
@@ -201,7 +214,8 @@ class DaemonProcess:
     def check(self, name: str) -> dict[str, Any]:
         """One of the checks of ``/health``."""
         _, health = self.get("/health")
-        return next(check for check in (health or {}).get("checks", [{}]) if check["name"] == name)
+        checks = health["checks"] if health else []
+        return next((check for check in checks if check["name"] == name), {"is_ok": False})
 
     # what is done to it
 

@@ -35,6 +35,7 @@ from ingestd.mongo.sequence import DocumentSequence, batches
 
 Result = TypeVar("Result")
 
+_GOODBYE_S = 0.5
 _SCRATCH = "ingestd_selftest"
 _LONG_S = 3600.0
 """For commands that go through a whole collection: a short limit would only start them anew."""
@@ -81,8 +82,9 @@ class Mongo:
         """Monotonic time since when MongoDB has not answered; ``None`` while it does."""
 
     def close(self) -> None:
-        """Give up all connections."""
-        self._client.close()
+        """Give up all connections. The driver says goodbye, but not to a server that hangs."""
+        with pymongo.timeout(_GOODBYE_S):
+            self._client.close()
 
     async def connect(self) -> ServerInfo:
         """Reach the server once, and prove that document sequences still work.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -116,6 +117,7 @@ class Scanner:
                 await anyio.lowlevel.checkpoint()
         for path in found.vanished:
             self._arrivals.vanish(path)
+            self._events.file_vanished(Path(path))
         if found.changed:
             self.has_news.ring()
 
