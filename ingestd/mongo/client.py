@@ -36,6 +36,7 @@ from ingestd.mongo.sequence import DocumentSequence, batches
 Result = TypeVar("Result")
 
 _GOODBYE_S = 0.5
+_LONGEST_DELAY_S = 5.0
 _SCRATCH = "ingestd_selftest"
 _LONG_S = 3600.0
 """For commands that go through a whole collection: a short limit would only start them anew."""
@@ -78,6 +79,7 @@ class Mongo:
         )
         self._sends_sequences = True
         self._has_transactions = False
+        self._waits: list[float] = []
         self.is_away_since: float | None = None
         """Monotonic time since when MongoDB has not answered; ``None`` while it does."""
 
@@ -125,21 +127,37 @@ class Mongo:
         Raises:
             StoreRefused: MongoDB answered no.
         """
-        started, delay_s = time.monotonic(), 0.05
-        while True:
-            try:
-                result = await operation()
-            except StoreAway as away:
-                self.is_away_since = self.is_away_since or started
-                delay_s = min(delay_s * 2, 5.0)
-                wait_s = delay_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-                self._events.mongo_away(doing, away.message, wait_s)
-                await asyncio.sleep(wait_s)
-                continue
-            if self.is_away_since is not None:
-                self._events.mongo_back(doing, time.monotonic() - self.is_away_since)
-                self.is_away_since = None
-            return result
+        since = time.monotonic()
+        try:
+            return await operation()
+        except StoreAway as away:
+            reason = away.message
+        with self._waiting(doing, since):
+            for delay_s in _delays():
+                self._events.mongo_away(doing, reason, delay_s)
+                await asyncio.sleep(delay_s)
+                try:
+                    return await operation()
+                except StoreAway as away:
+                    reason = away.message
+        raise AssertionError("delays do not run out")
+
+    @contextmanager
+    def _waiting(self, doing: str, since: float) -> Iterator[None]:
+        """MongoDB is away as long as anything waits for it: it may answer one and not another."""
+        self._waits.append(since)
+        self.is_away_since = min(self._waits)
+        is_answered = True
+        try:
+            yield
+        except asyncio.CancelledError:
+            is_answered = False
+            raise
+        finally:
+            self._waits.remove(since)
+            self.is_away_since = min(self._waits, default=None)
+            if is_answered and self.is_away_since is None:
+                self._events.mongo_back(doing, time.monotonic() - since)
 
     # writing
 
@@ -322,6 +340,14 @@ def _uri_checked() -> Iterator[None]:
         hint = "write it as mongodb://USER:PASSWORD@HOST:PORT/, user and password percent-encoded"
         problem = Problem("settings", "mongo.uri", str(error).split(", use urllib")[0], hint)
         raise ConfigError((problem,)) from error
+
+
+def _delays() -> Iterator[float]:
+    """Seconds between attempts, without end: ever longer, and never in step with others."""
+    longest_s = 0.1
+    while True:
+        yield longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        longest_s = min(longest_s * 2, _LONGEST_DELAY_S)
 
 
 async def _update_each(

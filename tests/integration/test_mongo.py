@@ -153,6 +153,23 @@ async def test_patience_waits_as_long_as_mongodb_is_away(mongo: Mongo, mongo_uri
     assert await mongo.count("rows", {}) == 1
 
 
+async def test_mongodb_is_away_as_long_as_anything_waits_for_it(
+    mongo: Mongo, mongo_uri: str
+) -> None:
+    """It may answer a ping and yet take no writes: a full disk, a missing majority."""
+    with failing(mongo_uri, 5, failCommands=["insert"], errorCode=14031):
+        writing = asyncio.create_task(
+            mongo.patiently("writing", lambda: mongo.write_sequence("insert", "rows", row()))
+        )
+        async with asyncio.timeout(10):
+            while mongo.is_away_since is None:
+                await asyncio.sleep(0.01)
+        await mongo.patiently("ping", mongo.ping)
+        assert mongo.is_away_since is not None
+    await writing
+    assert mongo.is_away_since is None
+
+
 async def test_patience_ends_with_a_refusal(mongo: Mongo, mongo_uri: str) -> None:
     with (
         failing(mongo_uri, 1, failCommands=["ping"], errorCode=13),
@@ -166,7 +183,7 @@ async def test_waiting_can_be_cancelled() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(2):
             await mongo.patiently("ping", mongo.ping)
-    assert mongo.is_away_since is not None
+    assert mongo.is_away_since is None, "nobody waits for it any more"
     mongo.close()
 
 

@@ -19,6 +19,10 @@ def check_load(draft: Draft) -> Iterator[Finding]:
             yield Finding(("load", "key"), "missing", 'mode "upsert" needs a key: key = ["column"]')
         if load.mode == "insert" and load.key:
             yield Finding(("load", "key"), 'means nothing in mode "insert"', 'set mode = "upsert"')
+        if load.mode == "upsert" and load.on_changed_file == "replace":
+            message = 'cannot be "replace" in mode "upsert"'
+            hint = "there rows replace each other by their key; leave it out"
+            yield Finding(("load", "on_changed_file"), message, hint)
     yield from _check_columns(draft, ("load", "key"), load.key)
     yield from _check_key_presence(draft)
     for place, index in enumerate(load.indexes):
@@ -31,6 +35,9 @@ def check_load(draft: Draft) -> Iterator[Finding]:
 def _check_key_presence(draft: Draft) -> Iterator[Finding]:
     """Rows without a key would all be one document, each overwriting the one before."""
     for place, name in enumerate(draft.spec.load.key):
+        if (final := draft.spec.columns.get(name)) and final.type == "json":
+            hint = "take a column with one value, e.g. of type string"
+            yield Finding(("load", "key", place), f'"{name}" is json, and no key', hint)
         origin = (final_columns(draft) or {}).get(name, ())
         column = str(origin[-1]) if origin and origin[0] == "schema" else None
         rules = draft.spec.validation_rules.get(column or "")
