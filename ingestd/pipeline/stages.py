@@ -152,28 +152,42 @@ class LoadStage:
         """Until the inbox is closed."""
         async with inbox:
             async for bundle in inbox:
+                wanted = [
+                    (task, chunk)
+                    for task, chunk in zip(bundle.tasks, bundle.refined, strict=True)
+                    if not task.job.has_failed
+                ]
                 try:
-                    await self._load(bundle)
-                except Exception as error:  # noqa: BLE001 - the tasks of the files decide
-                    for task in bundle.tasks:
-                        task.job.fail(error)
+                    await self._load(wanted)
                 finally:
                     for task in bundle.tasks:
                         task.job.close_chunk()
                     await self.budget.release(bundle.size_bytes)
 
-    async def _load(self, bundle: RefinedBundle) -> None:
-        started = time.perf_counter()
-        wanted = [
-            pair
-            for pair in zip(bundle.tasks, bundle.refined, strict=True)
-            if not pair[0].job.has_failed
-        ]
-        if not wanted:
+    async def _load(self, wanted: Sequence[tuple[ChunkTask, RefinedChunk]]) -> None:
+        """Write together; if that goes wrong, one by one, so that each file has its own error."""
+        try:
+            written = await self._write(wanted) if wanted else []
+        except Exception as error:  # noqa: BLE001 - the task of the file decides
+            if len(wanted) == 1:
+                wanted[0][0].job.fail(error)
+                return
+            for one in wanted:
+                await self._load([one])
             return
-        refused = await self.loader.store_all(
-            wanted[0][0].job.source, [chunk for _, chunk in wanted]
-        )
+        for (task, chunk), (rejections, stored) in zip(wanted, written, strict=True):
+            try:
+                await self._chunk_durable(task, chunk, rejections, stored)
+            except Exception as error:  # noqa: BLE001 - the task of the file decides
+                task.job.fail(error)
+
+    async def _write(
+        self, wanted: Sequence[tuple[ChunkTask, RefinedChunk]]
+    ) -> list[tuple[Sequence[Rejection], int]]:
+        """Make chunks durable; per chunk, its rejections and how many documents are stored."""
+        started = time.perf_counter()
+        source = wanted[0][0].job.source
+        refused = await self.loader.store_all(source, [chunk for _, chunk in wanted])
         rejections = [
             await self._rejections(task, chunk, faults)
             for (task, chunk), faults in zip(wanted, refused, strict=True)
@@ -182,8 +196,11 @@ class LoadStage:
             [(task.job.file, rows) for (task, _), rows in zip(wanted, rejections, strict=True)]
         )
         self.events.stage_took("load", time.perf_counter() - started)
-        for (task, chunk), rows, faults in zip(wanted, rejections, refused, strict=True):
-            await self._chunk_durable(task, chunk, rows, chunk.document_count - len(faults))
+        stored = [
+            chunk.document_count - len(faults)
+            for (_, chunk), faults in zip(wanted, refused, strict=True)
+        ]
+        return list(zip(rejections, stored, strict=True))
 
     async def _rejections(
         self, task: ChunkTask, refined: RefinedChunk, faults: Mapping[int, Violation]

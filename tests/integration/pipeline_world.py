@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+import polars as pl
 from pymongo import MongoClient
 
 from ingestd.config.settings import Settings
@@ -28,7 +29,8 @@ from ingestd.workers import Workers
 Result = TypeVar("Result")
 Answer = tuple[FileResult | None, float | None]
 WRITES = (
-    "write_sequence", "insert_missing", "update", "update_returning", "update_together", "delete"
+    "write_sequence", "insert_missing", "update", "update_each", "update_returning",
+    "update_together", "delete",
 )  # fmt: skip
 
 
@@ -53,6 +55,13 @@ def many(count: int, refused_every: int = 10, first: int = 1) -> bytes:
         (n, -1 if n % refused_every == 0 else n / 4, f"note {n}")
         for n in range(first, first + count)
     ))  # fmt: skip
+
+
+def refuse_booms(frame: pl.DataFrame) -> pl.DataFrame:
+    """A step of somebody's that cannot bear one value."""
+    if (frame["note"] == "boom").any():
+        raise ValueError("boom")
+    return frame
 
 
 class InThread(Workers):

@@ -173,6 +173,38 @@ async def test_of_identical_files_dropped_at_once_one_loads(world: World) -> Non
     assert len(world.found("archive")) == 6
 
 
+async def test_small_files_go_together_and_end_as_each_would_alone(world: World) -> None:
+    """One that no step can bear, one without its columns: the others do not notice."""
+    step = {"python": "pipeline_world:refuse_booms"}
+    stepped = world.configured(source(transform=[step]))
+    files = [stepped.drop(f"{n}.csv", many(20, first=1 + 20 * n)) for n in range(40)]
+    files.append(stepped.drop("boom.csv", csv((900, 1, "boom"), (901, 2, "calm"))))
+    files.append(stepped.drop("bare.csv", b"id,note\n950,x\n"))
+    answers = await stepped.offer(*files)
+    states = [result.state for result, _ in answers if result is not None]
+    assert states == [FileState.ARCHIVED] * 40 + [FileState.FAILED] * 2
+    assert world.ids() == [n for n in range(1, 801) if n % 10]
+    assert len(world.rows("errors", row={"$gt": 0})) == 80
+    for file in (file for file in world.files if file["state"] == "archived"):
+        assert (file["success_count"], file["error_count"], file["rows_done"]) == (18, 2, 20)
+        rows = world.rows(processed_at=file["processed_at"])
+        assert {str(row["_id"])[:16] for row in rows} == {file["_id"]}
+        assert len(rows) == 18
+    assert len(world.found("archive")) == len(world.found("rejects", "orders")) == 40
+    assert world.workers.tasks < 40
+
+
+async def test_a_collection_that_refuses_a_row_refuses_it_to_its_own_file(world: World) -> None:
+    await world.load("first.csv", GOOD)
+    files = [world.drop(f"{n}.csv", csv((n, n, "x"), (n + 100, n, "y"))) for n in range(10, 30)]
+    with world.refusing("orders", {"id": {"$ne": 117}}):
+        answers = await world.offer(*files)
+    refused = [result.counts.error_count for result, _ in answers if result is not None]
+    assert refused == [int(n == 17) for n in range(10, 30)]
+    (error,) = world.rows("errors")
+    assert (error["file"], error["row"], error["raw"]) == ("17.csv", 2, "117,17,y")
+
+
 async def test_files_of_one_name_in_two_directories_do_not_overwrite_each_other(
     world: World,
 ) -> None:
