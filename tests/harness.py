@@ -43,12 +43,14 @@ class Mongod:
     """A mongod that can be killed and started again, on the same port and data."""
 
     directory: Path
+    is_replica_set: bool = True
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def uri(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/?replicaSet=tests"
+        options = "replicaSet=tests" if self.is_replica_set else "directConnection=true"
+        return f"mongodb://127.0.0.1:{self.port}/?{options}"
 
     def reserve(self) -> "Mongod":
         """Choose its port, for those who are to wait for it."""
@@ -64,7 +66,8 @@ class Mongod:
             *tether(), str(binary), "--dbpath", str(self.directory),
             "--logpath", str(self.directory / "mongod.log"), "--logappend",
             "--bind_ip", "127.0.0.1", "--port", str(self.port), "--nounixsocket", "--quiet",
-            "--replSet", "tests", "--oplogSize", "256", "--wiredTigerCacheSizeGB", "0.25",
+            *(("--replSet", "tests", "--oplogSize", "256") if self.is_replica_set else ()),
+            "--wiredTigerCacheSizeGB", "0.25",
             "--setParameter", "diagnosticDataCollectionEnabled=false",
         ], stdout=subprocess.DEVNULL)  # fmt: skip
         wait_for(self._is_primary, "mongod to become primary")

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -112,16 +113,24 @@ class Ledger:
         return FileState(done["state"])
 
     async def commit_all(self, commits: Sequence[Commit]) -> list[FileState | Exception]:
-        """Commit several files; those that replace nothing are committed by one command."""
+        """Commit several files; those that replace nothing are committed by one command.
+
+        What MongoDB does not take together is committed one by one: a file that is committed
+        already is committed again, and none learns of the refusal of another.
+        """
         plain = [commit for commit in commits if not commit.is_replacing]
         changes = [(_attempt(commit.file), {"$set": _loaded(commit)}) for commit in plain]
-        if len(plain) > 1:
+        if len(plain) > 1 and await self._are_made(changes) and len(plain) == len(commits):
+            return [FileState.LOADED] * len(plain)
+        return [await self._commit_alone(commit) for commit in commits]
+
+    async def _are_made(self, changes: Sequence[tuple[Document, Document]]) -> bool:
+        with suppress(StoreRefused):
             matched = await self._mongo.patiently(
                 "finishing files", lambda: self._mongo.update_each(FILES, changes)
             )
-            if matched == len(plain) == len(commits):
-                return [FileState.LOADED] * len(plain)
-        return [await self._commit_alone(commit) for commit in commits]
+            return matched == len(changes)
+        return False
 
     async def _commit_alone(self, commit: Commit) -> FileState | Exception:
         try:

@@ -93,13 +93,22 @@ def _refusal(doing: str, error: errors.OperationFailure) -> StoreAway | StoreRef
 
 
 def _is_passing(error: errors.OperationFailure, code: int) -> bool:
-    """A write concern that was not met says nothing of the documents: they are written again."""
-    is_concern = isinstance(error, errors.WriteConcernError)
-    return is_concern or code in _PASSING or any(map(error.has_error_label, _PASSING_LABELS))
+    """A write concern that was not met says nothing of the documents: they are written again.
+
+    Several updates in one command tell their reasons (``BulkWriteError``) one by one.
+    """
+    details = error.details or {}
+    codes = {code, *(fault.get("code") for fault in details.get("writeErrors", ()))}
+    is_concern = isinstance(error, errors.WriteConcernError) or details.get("writeConcernErrors")
+    is_labelled = any(map(error.has_error_label, _PASSING_LABELS))
+    return bool(is_concern) or is_labelled or not codes.isdisjoint(_PASSING)
 
 
 def _short(error: BaseException) -> str:
-    """The driver's text without the topology dump it appends."""
+    """The driver's text without the topology dump it appends; of several reasons the first."""
+    details = getattr(error, "details", None) or {}
+    for reason in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
+        return str(reason.get("errmsg"))[:300]
     return str(error).split(", Timeout:")[0].split(", full error:")[0][:300]
 
 

@@ -11,8 +11,12 @@ from ingestd.ledger import Claim, Ledger
 from ingestd.records import Chunk, Counts, FileLayout, Rejection
 from ingestd.refine import Plan, Repeats
 
-_MOST_AT_HAND = 1000
-"""Rejections of a file that are kept in memory, so that they need not be read back."""
+_MOST_AT_HAND_BYTES = 2**18
+"""Refused records of a file that are kept in memory, so that they need not be read back."""
+
+
+_COST_BYTES = 1000
+"""What a rejection takes besides its record, roughly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class FileJob:
         self.remaining_chunks = layout.chunks
         self.refused_in_trial: list[Rejection] = []
         self._refused: list[Rejection] | None = None if claim.start.row else []
+        self._refused_bytes = 0
         self.failure: Exception | None = None
         self._waiting: dict[int, tuple[Chunk, Counts]] = {}
         self._open_chunks = 0
@@ -103,7 +108,8 @@ class FileJob:
         """Keep the rejections at hand as long as they are few."""
         if self._refused is not None:
             self._refused += rejections
-            if len(self._refused) > _MOST_AT_HAND:
+            self._refused_bytes += sum(_COST_BYTES + len(refused.raw) for refused in rejections)
+            if self._refused_bytes > _MOST_AT_HAND_BYTES:
                 self._refused = None
 
     @property

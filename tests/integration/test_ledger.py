@@ -13,7 +13,7 @@ from ingestd.config.settings import MongoSettings
 from ingestd.errors import FileTaken, StoreRefused
 from ingestd.events import Events
 from ingestd.files import file_id
-from ingestd.ledger import Claim, Commit, Ending, Ledger, Verdict, as_counts, now
+from ingestd.ledger import Claim, Commit, Ending, Ledger, Verdict, Wanted, as_counts, now
 from ingestd.metrics import Metrics
 from ingestd.mongo import Mongo
 from ingestd.records import ClaimedFile, Counts, FileStat, FileState, FoundFile, Position
@@ -325,6 +325,47 @@ async def test_two_contents_with_one_file_id_are_told_apart_loudly(
     with pytest.raises(StoreRefused, match="share the file id") as caught:
         await claim(ledger, found("b.csv"))
     assert "change a byte" in caught.value.hint
+
+
+# several at once
+
+
+async def test_files_that_are_committed_together_are_all_committed(
+    ledger: Ledger, mongo: Mongo
+) -> None:
+    files = await versions(ledger, *(n.to_bytes(32) for n in range(5)))
+    commits = [Commit(file, COUNTS, ARCHIVE, is_replacing=False) for file in files]
+    assert await ledger.commit_all(commits) == [FileState.LOADED] * 5
+    assert await states(mongo, *files) == ["loaded"] * 5
+
+
+async def test_a_file_that_cannot_be_committed_keeps_none_of_the_others(
+    ledger: Ledger, mongo: Mongo
+) -> None:
+    """One was taken over, one is refused: those beside them are loaded, and know nothing of it."""
+    files = await versions(ledger, *(n.to_bytes(32) for n in range(4)))
+    await Ledger(mongo).claims.claim(found(), (1).to_bytes(32), "one")
+    forbidden = {"$or": [{"_id": {"$ne": files[2].file_id}}, {"state": {"$ne": "loaded"}}]}
+    await mongo._database.command({"collMod": "files", "validator": forbidden})
+    commits = [Commit(file, COUNTS, ARCHIVE, is_replacing=False) for file in files]
+    first, taken, refused, last = await ledger.commit_all(commits)
+    assert (first, last) == (FileState.LOADED, FileState.LOADED)
+    assert isinstance(taken, FileTaken)
+    assert isinstance(refused, StoreRefused)
+    assert await states(mongo, *files) == ["loaded", "claimed", "claimed", "loaded"]
+
+
+async def test_claims_made_together_are_those_made_one_by_one(ledger: Ledger, mongo: Mongo) -> None:
+    loaded = await load(ledger, found("known.csv"), (9).to_bytes(32))
+    wanted = [Wanted(found(f"{n}.csv"), n.to_bytes(32), "one") for n in range(5)]
+    wanted.insert(2, Wanted(found("again.csv"), (9).to_bytes(32), "one"))
+    claims = await ledger.claims.claim_all(wanted)
+    verdicts = [one.verdict for one in claims if isinstance(one, Claim)]
+    assert verdicts == [Verdict.LOAD] * 2 + [Verdict.DUPLICATE] + [Verdict.LOAD] * 3
+    runs = [one.file.processed_at for one in claims if isinstance(one, Claim)]
+    assert runs == [*sorted(runs[:2]), loaded.processed_at, *sorted(runs[3:])]
+    assert len(set(runs)) == 6
+    assert min(runs[:2] + runs[3:]) > loaded.processed_at
 
 
 # the same name again

@@ -84,11 +84,13 @@ async def test_a_missed_write_concern_is_away_whatever_was_written(
     mongo: Mongo, mongo_uri: str
 ) -> None:
     concern = {"code": 64, "errmsg": "waiting for replication timed out"}
-    with failing(mongo_uri, 2, failCommands=["insert", "update"], writeConcernError=concern):
+    with failing(mongo_uri, 3, failCommands=["insert", "update"], writeConcernError=concern):
         with pytest.raises(StoreAway, match="timed out"):
             await mongo.write_sequence("insert", "rows", row())
         with pytest.raises(StoreAway, match="timed out"):
             await mongo.update("rows", {"_id": 1}, {"$set": {"n": 1}})
+        with pytest.raises(StoreAway, match="timed out"):
+            await mongo.update_each("rows", [({"_id": 1}, {"$set": {"n": 2}})] * 2)
 
 
 def test_an_election_in_mid_batch_is_no_fault_of_the_documents() -> None:
