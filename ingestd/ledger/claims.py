@@ -6,6 +6,7 @@ Every step may be repeated: a crash after it leaves a claim that the next start 
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -150,15 +151,21 @@ class Claims:
             last = await self._next_run(fresh[0].found, len(fresh))
             moments = [last - timedelta(milliseconds=n) for n in reversed(range(len(fresh)))]
             entries = [one.entry(at) for one, at in zip(fresh, moments, strict=True)]
-            is_new = await self._mongo.patiently(
-                "claiming files", lambda: self._mongo.insert_missing(FILES, entries)
-            )
-        if not is_new:  # another process was faster with one, or an answer was lost
-            return {}
+            if not await self._are_new(entries):
+                return {}
         return {
             one: Claim(Verdict.LOAD, as_claimed(one.found, entry))
             for one, entry in zip(fresh, entries, strict=True)
         }
+
+    async def _are_new(self, entries: Sequence[Document]) -> bool:
+        """Whether all were recorded. Else one was refused, another process was faster with one,
+        or an answer was lost: each is claimed by itself then, those that were recorded, too."""
+        with suppress(StoreRefused):
+            return await self._mongo.patiently(
+                "claiming files", lambda: self._mongo.insert_missing(FILES, entries)
+            )
+        return False
 
     async def _insert(self, identity: str, entry: Document) -> Document:
         """The entry of that id: this one, or the one that another process was faster with."""

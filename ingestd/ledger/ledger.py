@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ingestd.errors import FileTaken, StoreRefused
 from ingestd.ledger.claims import Claims
@@ -124,10 +125,11 @@ class Ledger:
             return [FileState.LOADED] * len(plain)
         return [await self._commit_alone(commit) for commit in commits]
 
-    async def _are_made(self, changes: Sequence[tuple[Document, Document]]) -> bool:
+    async def _are_made(self, changes: Sequence[tuple[Document, Any]]) -> bool:
+        """Whether MongoDB takes all of them together."""
         with suppress(StoreRefused):
             matched = await self._mongo.patiently(
-                "finishing files", lambda: self._mongo.update_each(FILES, changes)
+                "writing the ledger", lambda: self._mongo.update_each(FILES, changes)
             )
             return matched == len(changes)
         return False
@@ -167,15 +169,26 @@ class Ledger:
 
     async def put_away(self, identity: str, path: Path | None) -> None:
         """The file has left the inbox for ``path``, or stays: nothing more is to be done."""
-        await self.put_away_all([(identity, path)])
+        await self._mongo.patiently(
+            "putting a file away",
+            lambda: self._mongo.update(FILES, {"_id": identity}, _put_away(path)),
+        )
 
-    async def put_away_all(self, moves: Sequence[tuple[str, Path | None]]) -> list[None]:
+    async def put_away_all(
+        self, moves: Sequence[tuple[str, Path | None]]
+    ) -> list[Exception | None]:
         """Several files have left the inbox, or stay."""
         changes = [({"_id": identity}, _put_away(path)) for identity, path in moves]
-        await self._mongo.patiently(
-            "putting files away", lambda: self._mongo.update_each(FILES, changes)
-        )
-        return [None] * len(moves)
+        if len(moves) > 1 and await self._are_made(changes):
+            return [None] * len(moves)
+        return [await self._put_away_alone(identity, path) for identity, path in moves]
+
+    async def _put_away_alone(self, identity: str, path: Path | None) -> Exception | None:
+        try:
+            await self.put_away(identity, path)
+        except StoreRefused as refusal:
+            return refusal
+        return None
 
     async def rows_removed(self, identity: str) -> None:
         """The rows of an undone file are gone."""

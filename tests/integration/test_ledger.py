@@ -355,6 +355,33 @@ async def test_a_file_that_cannot_be_committed_keeps_none_of_the_others(
     assert await states(mongo, *files) == ["loaded", "claimed", "claimed", "loaded"]
 
 
+async def test_a_file_that_cannot_be_claimed_keeps_none_of_the_others(
+    ledger: Ledger, mongo: Mongo
+) -> None:
+    await mongo._database.command({"collMod": "files", "validator": {"name": {"$ne": "2.csv"}}})
+    wanted = [Wanted(found(f"{n}.csv"), n.to_bytes(32), "one") for n in range(4)]
+    first, second, refused, last = await ledger.claims.claim_all(wanted)
+    assert isinstance(refused, StoreRefused)
+    for one in (first, second, last):
+        assert isinstance(one, Claim)
+        assert one.verdict is Verdict.LOAD
+        await ledger.loading(one.file)
+
+
+async def test_files_that_are_put_away_together_are_all_put_away(
+    ledger: Ledger, mongo: Mongo
+) -> None:
+    files = await versions(ledger, *(n.to_bytes(32) for n in range(3)))
+    for file in files:
+        await commit(ledger, file)
+    forbidden = {"$or": [{"_id": {"$ne": files[1].file_id}}, {"state": {"$ne": "archived"}}]}
+    await mongo._database.command({"collMod": "files", "validator": forbidden})
+    first, refused, last = await ledger.put_away_all([(file.file_id, ARCHIVE) for file in files])
+    assert (first, last) == (None, None)
+    assert isinstance(refused, StoreRefused)
+    assert await states(mongo, *files) == ["archived", "loaded", "archived"]
+
+
 async def test_claims_made_together_are_those_made_one_by_one(ledger: Ledger, mongo: Mongo) -> None:
     loaded = await load(ledger, found("known.csv"), (9).to_bytes(32))
     wanted = [Wanted(found(f"{n}.csv"), n.to_bytes(32), "one") for n in range(5)]
