@@ -277,6 +277,10 @@ class DaemonProcess:
             self.kill()
 
 
+NewDaemon = Callable[..., DaemonProcess]
+"""Makes a daemon that is configured and not started: see the fixture ``new_daemon``."""
+
+
 def _is_python(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return "python" in process.name()

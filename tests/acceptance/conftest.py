@@ -1,13 +1,11 @@
 """A daemon of its own for each test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import DaemonProcess, Mongod
-
-NewDaemon = Callable[..., DaemonProcess]
+from harness import DaemonProcess, Mongod, NewDaemon
 
 
 @pytest.fixture

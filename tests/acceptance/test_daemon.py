@@ -9,8 +9,7 @@ import statistics
 from pathlib import Path
 
 import pytest
-from conftest import NewDaemon
-from harness import DaemonProcess, Mongod, wait_for
+from harness import DaemonProcess, Mongod, NewDaemon, wait_for
 from orders import HEADER, SOURCE, files_below, mistakes, order_id, write_orders
 
 CONFIG = 78

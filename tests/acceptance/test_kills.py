@@ -8,8 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import NewDaemon
-from harness import DaemonProcess, Mongod
+from harness import DaemonProcess, Mongod, NewDaemon
 from kill_rounds import kill_while_loading
 from orders import Orders, mistakes, write_orders
 
@@ -19,7 +18,7 @@ SMALL_STEPS = {"refine__chunk_bytes": 2**16, "load__checkpoint_interval": 0}
 
 @pytest.fixture
 def orders(tmp_path: Path) -> Orders:
-    return write_orders(tmp_path / "orders.csv", 60_000)
+    return write_orders(tmp_path / "orders.csv", 40_000)
 
 
 def test_restarts_after_kills_of_the_daemon_store_each_row_once(
