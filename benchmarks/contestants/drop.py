@@ -1,14 +1,15 @@
-"""The daemon, fed by renaming: from the first rename until the last file is archived.
+"""The daemon, fed by renaming: until the last file is archived and its source indexed.
 
 It has loaded before: a few files of a source with the same columns go first, so that every
 worker has imported and allocated what it needs, as in a daemon that runs for days.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pymongo.collection import Collection
+from pymongo.database import Database
 
 from benchmarks.contestants.load import check_counts
 from benchmarks.daemon import running_daemon
@@ -16,6 +17,7 @@ from benchmarks.deployment import Deployment, link_all, make_deployment
 from benchmarks.generate import cut_file, write_file
 from benchmarks.processes import CommandFailed, Meter
 from benchmarks.trial import Load, Measurement, Trial
+from ingestd.config.source import SourceSpec
 from ingestd.ledger import FILES
 from ingestd.records import COMMITTED, FileState
 
@@ -45,6 +47,7 @@ def measure_drop(trial: Trial) -> Measurement:
             _await_states(*wanted, COMMITTED)
             queryable_s = time.perf_counter() - started
             _await_states(*wanted, (FileState.ARCHIVED,))
+            _await_indexes(database, load.source)
             seconds = time.perf_counter() - started
         check_counts(load, list(ledger.find({"source_name": load.source.name})))
     return Measurement(seconds, client.cost, server.cost, {"queryable_s": queryable_s})
@@ -84,3 +87,19 @@ def _await_states(
         if time.monotonic() > deadline or ledger.find_one(lost):
             raise CommandFailed(f"files of {source_name} did not load: {ledger.find_one(lost)}")
         time.sleep(_POLL_S)
+
+
+def _await_indexes(database: Database[dict[str, Any]], source: SourceSpec) -> None:
+    """Until the indexes a source asks for are built; a file is archived before that."""
+    while not set(source.load.indexes) <= set(_built_indexes(database, source.name)):
+        time.sleep(_POLL_S)
+
+
+def _built_indexes(
+    database: Database[dict[str, Any]], collection: str
+) -> Iterator[tuple[str, ...]]:  # fmt: skip
+    """The fields of each index, without those that are being built."""
+    answer = database.command("listIndexes", collection, includeBuildUUIDs=True)
+    for index in answer["cursor"]["firstBatch"]:
+        if "buildUUID" not in index:
+            yield tuple(index["key"])
