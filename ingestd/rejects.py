@@ -3,7 +3,7 @@
 import filecmp
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,16 @@ class Rejects:
     async def record_all(self, refused: Sequence[tuple[ClaimedFile, Sequence[Rejection]]]) -> None:
         """Make rejections of several files durable, together."""
         moment = now()
-        documents = [
-            {**_common(file, rejection.row), "error_time": moment, **_described(rejection)}
-            for file, rejections in refused
-            for rejection in rejections
-        ]
-        if documents:
-            await self._mongo.patiently(
-                "recording rejections", lambda: self._mongo.insert_missing(ERRORS, documents)
-            )
+
+        def documents() -> Iterator[Document]:
+            for file, rejections in refused:
+                for rejection in rejections:
+                    described = _described(rejection)
+                    yield {**_common(file, rejection.row), "error_time": moment, **described}
+
+        await self._mongo.patiently(
+            "recording rejections", lambda: self._mongo.insert_missing(ERRORS, documents())
+        )
 
     async def record_file(self, file: ClaimedFile, error: Document) -> None:
         """Make the failure of a whole file an error document: row 0, no record."""

@@ -62,7 +62,10 @@ class Orders:
 
 
 def write_orders(path: Path, rows: int, bad_rate: float = 0.01, seed: int = 1) -> Orders:
-    """Write a file of orders, the same for the same arguments."""
+    """Write a file of orders, the same for the same arguments.
+
+    Records of two lines are good ones: what is wrong with one line is told of that line alone.
+    """
     chance = random.Random(seed)
     orders = Orders(path)
     with path.open("w", encoding="utf-8") as stream:
@@ -70,7 +73,7 @@ def write_orders(path: Path, rows: int, bad_rate: float = 0.01, seed: int = 1) -
         for number in range(1, rows + 1):
             amount: float | None = chance.randrange(1_000_000) / 100
             text = f"{amount:.2f}"
-            if chance.random() < bad_rate:
+            if chance.random() < bad_rate and number % 1000:
                 amount, text = None, chance.choice(BAD_AMOUNTS)
             line = _line(number, text, chance.randrange(100_000))
             stream.write(line)

@@ -8,6 +8,7 @@ from collections.abc import (
     AsyncIterator,
     Awaitable,
     Callable,
+    Iterable,
     Iterator,
     Sequence,
 )
@@ -186,7 +187,7 @@ class Mongo:
             return [DocumentSequence(raw)]
         return bson.decode_all(raw, CodecOptions(document_class=RawBSONDocument))
 
-    async def insert_missing(self, collection: str, documents: Sequence[Document]) -> bool:
+    async def insert_missing(self, collection: str, documents: Iterable[Document]) -> bool:
         """Insert documents that carry their ``_id``; those already there stay as they are.
 
         Returns:

@@ -15,8 +15,9 @@ _MOST_AT_HAND_BYTES = 2**18
 """Refused records of a file that are kept in memory, so that they need not be read back."""
 
 
-_COST_BYTES = 1000
-"""What a rejection takes besides its record, roughly."""
+def cost_bytes(rejection: Rejection) -> int:
+    """What a rejection takes in memory, roughly: its reasons, and the record three times."""
+    return 1000 + 3 * len(rejection.raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class FileJob:
         """Keep the rejections at hand as long as they are few."""
         if self._refused is not None:
             self._refused += rejections
-            self._refused_bytes += sum(_COST_BYTES + len(refused.raw) for refused in rejections)
+            self._refused_bytes += sum(map(cost_bytes, rejections))
             if self._refused_bytes > _MOST_AT_HAND_BYTES:
                 self._refused = None
 

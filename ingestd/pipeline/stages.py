@@ -16,7 +16,7 @@ from ingestd.config.settings import LoadSettings
 from ingestd.events import Events
 from ingestd.ledger import Ledger
 from ingestd.load import Loader
-from ingestd.pipeline.job import ChunkTask
+from ingestd.pipeline.job import ChunkTask, cost_bytes
 from ingestd.records import Counts, RefinedChunk, Rejection, Violation
 from ingestd.refine import recover_rows, refine, refine_together
 from ingestd.rejects import Rejects
@@ -133,7 +133,11 @@ class RefineStage:
     def _bundle(self, tasks: Sequence[ChunkTask], refined: Sequence[RefinedChunk]) -> RefinedBundle:
         for chunk in refined:
             self.events.chunk_refined(tasks[0].job.source.name, chunk)
-        return RefinedBundle(tasks, refined, sum(len(chunk.documents) for chunk in refined))
+        return RefinedBundle(tasks, refined, sum(map(_size_bytes, refined)))
+
+
+def _size_bytes(refined: RefinedChunk) -> int:
+    return len(refined.documents) + sum(map(cost_bytes, refined.rejections))
 
 
 @dataclass(frozen=True, slots=True)
