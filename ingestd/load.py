@@ -1,6 +1,9 @@
 """Documents to MongoDB: batches, and what MongoDB's answers mean for single rows."""
 
+import asyncio
 import itertools
+import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -10,7 +13,7 @@ import numpy.typing as npt
 from ingestd.config.settings import LoadSettings
 from ingestd.config.source import SourceSpec
 from ingestd.documents import row_number, without_id
-from ingestd.errors import StoreAway
+from ingestd.errors import StoreAway, StoreRefused
 from ingestd.mongo import Mongo, WriteFault, rows_of
 from ingestd.records import RefinedChunk, Violation
 
@@ -25,6 +28,9 @@ class Loader:
         self._mongo = mongo
         self._settings = settings
         self._prepared: set[str] = set()
+        self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._refusals: dict[str, tuple[StoreRefused, float]] = {}
+        """Why a source cannot be prepared, and until when MongoDB is not asked again."""
         self._indexed: set[str] = set()
 
     async def prepare(self, source: SourceSpec) -> None:
@@ -38,6 +44,18 @@ class Loader:
         """
         if source.name in self._prepared:
             return
+        async with self._preparing[source.name]:
+            refusal, until = self._refusals.get(source.name, (None, 0.0))
+            if refusal is not None and time.monotonic() < until:
+                raise refusal
+            try:
+                await self._prepare(source)
+            except StoreRefused as error:  # every file asks, and MongoDB looks at every row
+                self._refusals[source.name] = error, time.monotonic() + source.errors.retry_delay
+                raise
+        self._prepared.add(source.name)
+
+    async def _prepare(self, source: SourceSpec) -> None:
         await self._index(source.name, ("processed_at", "_id"))
         if source.load.mode == "upsert":
             await self._index(source.name, source.load.key, is_unique=True)
@@ -46,7 +64,6 @@ class Loader:
         )
         if first is not None:
             await self.index(source)
-        self._prepared.add(source.name)
 
     async def index(self, source: SourceSpec) -> None:
         """Create the indexes a source asks for, once. Who comes meanwhile does not wait."""

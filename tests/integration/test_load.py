@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ingestd.config.settings import LoadSettings, MongoSettings
 from ingestd.config.source import SourceSpec
 from ingestd.documents import Part, Run, encode
+from ingestd.errors import StoreRefused
 from ingestd.events import Events
 from ingestd.load import Loader
 from ingestd.metrics import Metrics
@@ -168,6 +169,19 @@ async def test_the_indexes_of_a_collection_with_rows_are_made_at_start(mongo: Mo
     await Loader(mongo, LoadSettings()).store(source, refined(numbered(3), source))
     await Loader(mongo, LoadSettings()).prepare(source)
     assert "note_1" in await mongo._database["orders"].index_information()
+
+
+async def test_a_source_that_mongodb_refuses_asks_again_only_when_it_is_time(mongo: Mongo) -> None:
+    """MongoDB looks at every row to refuse a unique index, and every file would ask it to."""
+    await mongo.insert_missing("orders", [{"_id": n, "id": 1} for n in range(2)])
+    loader = Loader(mongo, LoadSettings())
+    with pytest.raises(StoreRefused) as first:
+        await loader.prepare(spec(**UPSERT))
+    await mongo.delete("orders", {})
+    with pytest.raises(StoreRefused) as second:
+        await loader.prepare(spec(**UPSERT))
+    assert second.value is first.value
+    await Loader(mongo, LoadSettings()).prepare(spec(**UPSERT))
 
 
 async def test_removing_a_file_removes_its_rows_only(mongo: Mongo) -> None:

@@ -234,11 +234,12 @@ async def test_a_new_version_replaces_the_old_one_where_asked(world: World) -> N
 async def test_a_source_that_mongodb_refuses_waits_and_others_load(
     mongo_uri: str, database: str, tmp_path: Path
 ) -> None:
-    refused = source("orders", load={"mode": "upsert", "key": ["id"]})
+    upsert = {"mode": "upsert", "key": ["id"]}
+    refused = source("orders", load=upsert, errors={"retry_delay": 0})
     async with opened(mongo_uri, database, tmp_path, refused) as world:
         await world.mongo.insert_missing("orders", [{"_id": n, "id": 1} for n in range(2)])
         ((result, retry_s),) = await world.offer(world.drop("a.csv", GOOD))
-        assert (result, retry_s) == (None, 300.0)
+        assert (result, retry_s) == (None, 1.0)
         assert "E11000" in world.blocked()[0]
         await world.mongo.delete("orders", {})
         assert (await world.load("a.csv", GOOD)).state is FileState.ARCHIVED
