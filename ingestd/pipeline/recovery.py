@@ -1,4 +1,14 @@
-"""What a crash may leave half done: moves, and rows that nobody may see any more."""
+"""What a crash may leave half done: moves, and rows that nobody may see any more.
+
+    a crash after              leaves                             what follows the next start
+    the claim                  an entry, perhaps some rows        loads; rows that are there stay
+    a checkpoint               rows beyond it                     goes on from it; the same
+    rewinding                  an entry at its start, some rows   takes them back, loads anew
+    the end of a bad file      an entry, the file in the inbox    report and move again
+    the commit                 rows seen, the file in the inbox   rejects file and move again
+    the commit of a new one    rows of the old one, not seen      removes them (here)
+    the move                   a file elsewhere, an open entry    finds it, closes (here)
+"""
 
 import hashlib
 from collections.abc import Sequence
