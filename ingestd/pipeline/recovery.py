@@ -1,5 +1,7 @@
 """What a crash may leave half done: moves, and rows that nobody may see any more.
 
+Every durable step, and what a crash just after it comes to:
+
     a crash after              leaves                             what follows the next start
     the claim                  an entry, perhaps some rows        loads; rows that are there stay
     a checkpoint               rows beyond it                     goes on from it; the same
