@@ -251,7 +251,7 @@ class DaemonProcess:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
         self.process.wait()
-        psutil.wait_procs(victims, timeout=10)
+        wait_for(lambda: not any(map(_is_alive, victims)), "the killed to end")
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
@@ -284,6 +284,13 @@ NewDaemon = Callable[..., DaemonProcess]
 def _is_python(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return "python" in process.name()
+    return False
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Not even a zombie that nobody has taken leave of does any harm."""
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
