@@ -5,12 +5,15 @@ In small what ``tests/kill_rounds.py`` does in large.
 
 import random
 import signal
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import DaemonProcess, Mongod, NewDaemon
 from kill_rounds import kill_while_loading
-from orders import Orders, mistakes, write_orders
+from orders import HEADER, Orders, files_below, mistakes, write_orders
+from pymongo import MongoClient
 
 SMALL_STEPS = {"refine__chunk_bytes": 2**16, "load__checkpoint_interval": 0}
 """Many chunks, and the ledger told of each: whatever the moment, it hits the middle of things."""
@@ -35,6 +38,39 @@ def test_kills_of_mongodb_in_mid_load_lose_and_double_nothing(
     daemon = new_daemon(uri=mongod.uri, **SMALL_STEPS)
     done = kill_while_loading(daemon, mongod, orders, [0.3, 0.5])
     assert done.mistakes == []
+
+
+def test_kills_while_many_small_files_load_store_each_row_once(new_daemon: NewDaemon) -> None:
+    """Small files are claimed, refined, written, committed and moved many at a time."""
+    daemon = new_daemon()
+    for n in range(200):
+        daemon.drop(f"orders/{n:03d}.csv", small_file(n))
+    for _ in range(3):
+        daemon.start()
+        time.sleep(random.uniform(0, 0.6))  # the point: a moment that nobody chose
+        daemon.kill()
+    daemon.start()
+    daemon.wait_for(lambda: not files_below(daemon.inbox), "an empty inbox")
+    assert daemon.stop() == 0
+    with MongoClient[Any](daemon.uri) as client:
+        store = client[daemon.database]
+        assert store["files"].count_documents({"state": "archived"}) == 200
+        assert store["files"].count_documents({}) == 200
+        stored = [(row["customer_id"], row["quantity"]) for row in store["orders"].find()]
+        refused = [error["raw"].split(",")[1] for error in store["errors"].find()]
+    assert sorted(stored) == [(n, row) for n in range(200) for row in range(1, 20)]
+    assert sorted(map(int, refused)) == list(range(200))
+    assert len(files_below(daemon.root / "archive")) == 200
+    assert len(files_below(daemon.root / "rejects")) == 200
+
+
+def small_file(number: int) -> bytes:
+    """Nineteen good rows and a bad one; all say which file they are of."""
+    lines = [
+        f"{row},{number},2026-01-01T00:00:00,{-1 if row == 20 else 1},DE,paid,{row},x,true,0\n"
+        for row in range(1, 21)
+    ]
+    return (HEADER + "".join(lines)).encode()
 
 
 def test_a_killed_worker_costs_no_row(new_daemon: NewDaemon, orders: Orders) -> None:
