@@ -26,7 +26,6 @@ from ingestd.events import Events
 
 Result = TypeVar("Result")
 
-_PR_SET_PDEATHSIG = 1
 _NICENESS = 5
 _LAST_WORDS_S = 2.0
 """For an answer that a worker had given just before it died."""
@@ -247,7 +246,12 @@ def _kill(pid: int) -> None:
 
 
 def _become_worker(daemon_pid: int) -> None:
-    """Signals are the daemon's business, and without the daemon there is nothing to work for."""
+    """Signals are the daemon's business, and without the daemon there is nothing to work for.
+
+    Workers give way to the daemon and to a MongoDB on the same machine: ``/health`` has to be
+    answered, and batches taken, while every core is busy refining.
+    """
+    os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:

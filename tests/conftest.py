@@ -14,6 +14,14 @@ from pymongo import MongoClient
 from ingestd.mongod import find_mongod, tether
 
 
+def pytest_configure() -> None:
+    """Whoever runs the tests may have a daemon of their own configured in the environment."""
+    own = ("INGESTD_", "CREDENTIALS_DIRECTORY", "STATE_DIRECTORY")
+    for name in [name for name in os.environ if name.startswith(own)]:
+        if not name.startswith("INGESTD_TEST_"):
+            del os.environ[name]
+
+
 @pytest.fixture(scope="session")
 def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A one-node replica set for this test run, with fail points; or the server you name."""

@@ -113,7 +113,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kill-orders-") as scratch:
-        orders = write_orders(Path(scratch) / "orders.csv", arguments.rows)
+        orders = write_orders(Path(scratch) / "orders.csv", arguments.rows, seed=arguments.seed)
         size_mb = orders.path.stat().st_size / 1e6
         print(f"{orders.rows:,} rows, {len(orders.refused):,} of them bad, {size_mb:.0f} MB")
         print("round  killed at, s      durable then  attempts  seconds  outcome")

@@ -13,10 +13,16 @@ def listener_on(port: int) -> str:
     links = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
     for process in _PROC.glob("[0-9]*"):
         with suppress(OSError):  # another user's process, or one that has ended
-            if any(link.readlink().name in links for link in (process / "fd").iterdir()):
+            if not links.isdisjoint(_open_files(process)):
                 name = (process / "comm").read_text(errors="replace").strip()
                 return f" by {name} (pid {process.name})"
     return ""
+
+
+def _open_files(process: Path) -> Iterator[str]:
+    for link in (process / "fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            yield link.readlink().name
 
 
 def _listening_inodes(port: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ class Limits:
     """Bytes: of a chunk, about; of a record, at most."""
 
     chunk_bytes: int = 2**21
-    max_record_bytes: int = 2**20
+    max_record_bytes: int = 2**23
 
 
 def changed(now: os.stat_result, found: FileStat) -> bool:

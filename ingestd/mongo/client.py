@@ -5,7 +5,6 @@ import random
 import time
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
     Awaitable,
     Callable,
     Iterable,
@@ -279,14 +278,6 @@ class Mongo:
             cursor = self._database[collection].find(match, **options)
             found: list[Document] = await cursor.to_list(None)
             return found
-
-    async def iterate(
-        self, collection: str, match: Document, **options: Any
-    ) -> AsyncIterator[Document]:
-        """Stream the documents that match, in batches of the driver's choice."""
-        with errors_mapped(f"reading {collection}"):
-            async for document in self._database[collection].find(match, **options):
-                yield document
 
     async def iterate_raw(
         self, collection: str, match: Document, **options: Any

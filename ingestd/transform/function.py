@@ -70,7 +70,7 @@ class _Call:
     def _call(self, frame: pl.DataFrame) -> pl.DataFrame:
         try:
             result = self.function(frame)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             reason = f"{type(error).__name__}: {error}"
             raise self._refused(f"failed: {reason}") from error
         if mistake := _mistake(result, frame, self.given):

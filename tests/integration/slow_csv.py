@@ -50,7 +50,7 @@ def _next_record(
         return line_end, "record_too_large", ()
     end, cells = parse(octets[start : start + dialect.max_record_bytes], dialect)
     end += start
-    if cells is None or (end != line_end and len(cells) != dialect.field_count):
+    if cells is None:
         is_unclosed = parse(octets[start:line_end], dialect)[0] == -1
         return line_end, "unclosed_quote" if is_unclosed else "stray_quote", ()
     if len(cells) != dialect.field_count:

@@ -252,6 +252,19 @@ def test_a_file_that_goes_on_for_ever_without_a_record_is_refused(
     assert refused.error_type == "record_too_large"
 
 
+@pytest.mark.parametrize("chunk_bytes", [10, 25, 2**20])
+def test_what_stands_inside_closed_quotes_is_never_read_as_rows(
+    chunk_bytes: int, write: Callable[[bytes], Path]
+) -> None:
+    """A pasted table in a cell, in a record with a field too many: one record, one fault."""
+    record = b'1,x,"a note\n2,phantom\nend"'
+    path = write(b"a,b\n" + record + b'\n3,good\n4,"two\nlines"\n')
+    outcome = outcome_of(path, source_of(["a", "b"]), Limits(chunk_bytes))
+    assert outcome.faults == {0: ("too_many_fields", record)}
+    assert outcome.rows == {1: ("3", "good"), 2: ("4", "two\nlines")}
+    assert outcome.lines == {0: 2, 1: 5, 2: 6}
+
+
 ENCODINGS = {"cp1252": "é€", "iso8859-15": "é€", "gbk": "字", "euc_jp": "日本", "utf-8": "é€日😀"}
 
 

@@ -82,7 +82,7 @@ def _lay_out(reader: _Reader, source: SourceSpec, limits: Limits) -> tuple[Heade
     ) is None:  # fmt: skip
         _refuse_if_endless(len(block))
         block += reader.read()
-    scan = Scan(dialect_of(source.csv), len(header.columns), limits.max_record_bytes)
+    scan = Scan(dialect_of(source.csv), limits.max_record_bytes)
     cuts = list(_joined(_cuts(reader, block[len(header.octets) :], scan)))
     if not any(cut.rows for cut in cuts):
         raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")

@@ -32,21 +32,21 @@ def read(
     chunks: Sequence[Chunk], columns: tuple[str, ...], source: SourceSpec, limits: Limits
 ) -> Text:  # fmt: skip
     """See ``Format.read``."""
-    scan = Scan(dialect_of(source.csv), len(columns), limits.max_record_bytes)
+    scan = Scan(dialect_of(source.csv), limits.max_record_bytes)
     found, first = [], 0
     for chunk in chunks:
-        found.append(_read_chunk(chunk, scan, first))
+        found.append(_read_chunk(chunk, scan, len(columns), first))
         first += chunk.row_count
     return Text(_parse(found, columns, source), found)
 
 
-def _read_chunk(chunk: Chunk, scan: Scan, first: int) -> TextChunk:
+def _read_chunk(chunk: Chunk, scan: Scan, field_count: int, first: int) -> TextChunk:
     octets = _read_octets(chunk)
     found = find_records(octets, scan, is_final=True)
     if found.starts.size != chunk.row_count:
         raise _changed(chunk)
     records = Records(chunk, octets, found.starts, found.ends)
-    faults = _find_miscounted(records, scan.dialect, scan.field_count)
+    faults = _find_miscounted(records, scan.dialect, field_count)
     faults |= {i: Violation(None, rule, None, _FAULTS[rule]) for i, rule in found.faults.items()}
     faults |= _find_nul(records)
     faults |= _find_undecodable(records, scan.dialect)

@@ -1,9 +1,10 @@
 """Where the records of a block begin and end, found for all of them at once.
 
 A line is a record, unless its quotes say otherwise. A record of several lines must obey the
-quote rule, have the expected number of fields, and keep within the largest size; otherwise the
-damage is confined to its first line and reading goes on at the next. So an open quote costs one
-row, not the rest of the file. Lines without content are no records.
+quote rule and keep within the largest size; otherwise the damage is confined to its first line and
+reading goes on at the next. So an open quote costs one row, not the rest of the file; and what
+stands inside quotes that do close is never read as rows, however many fields its record has.
+Lines without content are no records.
 
 What becomes of a line depends on the bytes from there on, never on how the file is cut.
 """
@@ -13,16 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from ingestd.formats.csv.dialect import NEWLINE, RETURN, Dialect
-from ingestd.formats.csv.quotes import Mask, Octets, count_fields, odd_lines, paired_ends
+from ingestd.formats.csv.quotes import Mask, Octets, odd_lines, paired_ends
 from ingestd.formats.text import Positions
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What to scan with: the dialect, the fields a record must have, and its largest size."""
+    """What to scan with: the dialect, and the largest size of a record."""
 
     dialect: Dialect
-    field_count: int
     max_record_bytes: int
 
 
@@ -84,9 +84,7 @@ def _find_joined(
     lengths = np.diff(ends, prepend=0)
     starts = ends - lengths
     is_sound = _has_content(octets, starts, lengths) & (lengths <= scan.max_record_bytes)
-    is_several = np.diff(np.searchsorted(line_ends, ends), prepend=-1) > 1
-    counts = count_fields(octets, starts, ends, scan.dialect)
-    if not is_sound.all() or (counts[is_several] != scan.field_count).any():
+    if not is_sound.all():
         return None
     line_count = int(np.searchsorted(line_ends, ends[-1])) + 1
     return Found(starts, ends, {}, int(ends[-1]), line_count)
@@ -131,14 +129,7 @@ def _join_lines(lines: _Lines, odd: list[int], scan: Scan, *, is_final: bool) ->
 def _end_of_several(block: bytes, start: int, scan: Scan) -> int:
     """Where the record of several lines ends that begins here; 0 if none does."""
     match = scan.dialect.record.match(block, start, start + scan.max_record_bytes)
-    is_whole = match is not None and _field_count(match[0], scan.dialect) == scan.field_count
-    return match.end() if match and is_whole else 0
-
-
-def _field_count(record: bytes, dialect: Dialect) -> int:
-    assert dialect.quote is not None, "without quotes every line is a record"
-    outside = record.split(bytes([dialect.quote]))[::2]
-    return sum(part.count(dialect.delimiter) for part in outside) + 1
+    return match.end() if match else 0
 
 
 def _may_go_on(block: bytes, start: int, scan: Scan) -> bool:
