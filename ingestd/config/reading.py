@@ -37,6 +37,8 @@ class Reading:
     """The sources that have no mistake of their own."""
     source_files: dict[str, Path]
     """Source name → its file."""
+    unsound: dict[Path, SourceSpec]
+    """File → what can be made of a source that has mistakes, leaving those out."""
     problems: tuple[Problem, ...]
     config_file: Path | None
     """The main file, where there is one."""
@@ -61,6 +63,7 @@ def read(location: Path | None) -> Reading:
         settings=None if problems else settings,
         sources=tuple(draft.spec for draft in sound),
         source_files={draft.spec.name: draft.file for draft in sound},
+        unsound={draft.file: draft.spec for draft in drafts if draft not in sound},
         problems=(*problems, *source_problems, *among),
         config_file=main_file,
     )

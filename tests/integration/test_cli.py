@@ -235,6 +235,18 @@ def test_check_of_a_good_configuration_shows_its_sources(ingestd: Run) -> None:
     assert row == ["orders", "orders/*.csv", "2", "1", "0", "0", "insert", "sources/orders.toml"]
 
 
+def test_check_compiles_what_is_sound_of_a_source_with_mistakes(
+    ingestd: Run, configuration: Path
+) -> None:
+    """One reading tells all: a wrong key does not hide a wrong expression."""
+    bad = SOURCE.replace('file_pattern = "', 'colour = "red"\nfile_pattern = "../')
+    bad += '[[transform]]\nset = { net = "amout / 2" }\n'
+    (configuration / "sources" / "orders.toml").write_text(bad)
+    told = json.loads(ingestd("check", "--json").stdout)
+    keys = sorted(problem["key"].split(".")[0] for problem in told["problems"])
+    assert keys == ["colour", "file_pattern", "transform[0]"]
+
+
 def test_check_tells_every_mistake_with_its_file(ingestd: Run, configuration: Path) -> None:
     (configuration / "ingestd.toml").write_text("[api]\nport = 70000\n")
     bad_step = '[[transform]]\nset = { net = "amout / 2" }\n'
