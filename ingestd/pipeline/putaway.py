@@ -95,7 +95,8 @@ class PutAway:
             report = {
                 "file": file.name, "source": file.source_name, "file_id": file.file_id,
                 "sha256": file.sha256, "attempts": file.attempts, "error_type": error["type"],
-                "message": error["message"], "hint": error["hint"], "found_at": file.found_at,
+                "message": error["message"], "hint": error["hint"],
+                "found_at": file.found_at.isoformat(),
             }  # fmt: skip
             await self._errand(partial(write_error_report, target, report))
         return await self.move(file, identity or file.file_id, target)
