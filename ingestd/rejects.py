@@ -141,10 +141,14 @@ def write_few_rejects(
         FileUnavailable: it cannot be written now; the same call may pass later.
     """
     temporary = directory / f".ingestd-{file.file_id}.tmp"
-    parts = [_lines([header]) if header else b"", _lines(records)]
-    write_atomically(temporary, parts, replace=True)
     with explaining("unwritable_file", temporary):
+        make_directory(directory)
         try:
+            with temporary.open("wb") as stream:
+                stream.write(_lines([header]) if header else b"")
+                stream.write(_lines(records))
+                stream.flush()
+                os.fsync(stream.fileno())
             return _place(temporary, file)
         finally:
             temporary.unlink(missing_ok=True)
