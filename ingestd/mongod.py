@@ -31,6 +31,8 @@ _LONGEST_DELAY_S = 30.0
 _STEADY_S = 60.0
 """A mongod that lived this long is started again at once; before, each time later."""
 _LOG_CHECK_S = 600.0
+_TRANSACTION_S = 10
+"""How long a transaction of a daemon that was killed keeps its documents locked."""
 _INDEX_BUILD_MB = 50
 """The least mongod takes: its memory is to stay the same whatever the size of a file."""
 _PORT_TAKEN = 48
@@ -201,6 +203,7 @@ class EmbeddedMongod:
             "--wiredTigerCacheSizeGB", f"{self._cache_bytes / 2**30:.3f}", "--oplogSize", "512",
             "--quiet", "--slowms", "1000", "--noscripting",
             "--setParameter", "diagnosticDataCollectionEnabled=false",
+            "--setParameter", f"transactionLifetimeLimitSeconds={_TRANSACTION_S}",
             "--setParameter", f"maxIndexBuildMemoryUsageMegabytes={_INDEX_BUILD_MB}",
         ]  # fmt: skip
 

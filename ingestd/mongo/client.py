@@ -234,14 +234,16 @@ class Mongo:
     ) -> bool:
         """Update one document per (match, change), so that readers see all changes or none.
 
-        A server without transactions (one that is no replica set) gets them one by one.
+        A server without transactions (one that is no replica set) gets them one by one. A single
+        change needs none: a daemon killed in the middle of one would leave its document locked
+        until MongoDB gives the transaction up, after a minute.
 
         Returns:
             False when one of them matched nothing: then nothing was changed.
         """
         target = self._database[collection]
         with self._timed("update", collection):
-            if not self._has_transactions:
+            if len(changes) == 1 or not self._has_transactions:
                 return await _update_each(target, changes)
             async with await self._client.start_session() as session:
                 session.start_transaction(write_concern=self._database.write_concern)

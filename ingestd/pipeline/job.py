@@ -128,7 +128,8 @@ class FileJob:
         while (done := self._waiting.pop(self.position.offset_bytes, None)) is not None:
             self.position = done[0].end
             self.counts += done[1]
-        if time.monotonic() - self._checkpointed_at >= interval_s:
+        is_due = time.monotonic() - self._checkpointed_at >= interval_s
+        if is_due and not self.is_complete:  # else the commit says it all
             await self.checkpoint(ledger)
 
     async def checkpoint(self, ledger: Ledger) -> None:
