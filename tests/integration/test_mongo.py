@@ -224,3 +224,20 @@ async def test_a_transaction_that_the_server_forgot_is_begun_again(
     with failing(mongo_uri, 1, failCommands=["update"], **answer):
         assert await mongo.patiently("changing", lambda: mongo.update_together("rows", changes))
     assert await mongo.count("rows", {"n": 1}) == 1
+
+
+async def test_a_single_change_begins_no_transaction(mongo: Mongo, mongo_uri: str) -> None:
+    """A daemon killed within one would leave the document locked for a minute."""
+    await mongo.connect()
+    await mongo.insert_missing("files", [{"_id": 1}, {"_id": 2}])
+
+    def started() -> int:
+        with MongoClient[dict[str, Any]](mongo_uri) as client:
+            return int(client.admin.command("serverStatus")["transactions"]["totalStarted"])
+
+    before = started()
+    assert await mongo.update_together("files", [({"_id": 1}, {"$set": {"a": 1}})])
+    assert started() == before
+    both = [({"_id": n}, {"$set": {"a": 2}}) for n in (1, 2)]
+    assert await mongo.update_together("files", both)
+    assert started() == before + 1
