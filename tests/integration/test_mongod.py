@@ -86,7 +86,7 @@ async def numbers(uri: str) -> list[int]:
         return sorted([number["value"] async for number in client.db.numbers.find()])
 
 
-async def until(is_true: Callable[[], bool], limit_s: float = 20) -> None:
+async def until(is_true: Callable[[], bool], limit_s: float = 60) -> None:
     with anyio.fail_after(limit_s):
         while not is_true():
             await anyio.sleep(0.02)
