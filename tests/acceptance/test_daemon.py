@@ -73,7 +73,7 @@ def test_files_that_lie_there_at_start_are_taken(new_daemon: NewDaemon) -> None:
     daemon = new_daemon()
     daemon.drop("orders/early.csv", orders_text(5))
     daemon.start()
-    daemon.wait_for_file("early.csv")
+    assert daemon.wait_for_file("early.csv")["record_count"] == 5
 
 
 def test_one_bad_file_stops_no_other(daemon: DaemonProcess) -> None:

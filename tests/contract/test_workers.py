@@ -234,15 +234,17 @@ async def test_no_worker_is_left_when_the_slots_are_closed(started: Started) -> 
         await until(lambda: len(slots.pids) == 2)
         pids = slots.pids
     await until(lambda: not any(map(psutil.pid_exists, pids)))
+    assert slots.pids == []
 
 
 async def test_slots_that_are_closed_while_they_start_leave_no_worker(
     started: Started,
 ) -> None:
     children = _descendants()
-    async with started(2):
+    async with started(2) as slots:
         pass
     await until(lambda: _descendants() <= children)
+    assert slots.pids == []
 
 
 def _descendants() -> set[int]:

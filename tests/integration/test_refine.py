@@ -20,7 +20,7 @@ from ingestd.formats import csv
 from ingestd.formats.limits import Limits
 from ingestd.pipeline.survey import find_repeats, try_whole_file
 from ingestd.records import Chunk, FileLayout, RefinedChunk, Rejection, Violation
-from ingestd.refine import Plan, recover_rows, refine, refine_together, warm
+from ingestd.refine import Plan, compile_source, recover_rows, refine, refine_together, warm
 
 FILE_ID = "fedcba9876543210"
 SOURCE = SourceSpec.model_validate(
@@ -305,7 +305,10 @@ def test_a_defect_of_polars_refuses_the_file(
 
 def test_warming_up_survives_sources_that_do_not_compile() -> None:
     broken = SOURCE.model_copy(update={"transform": ({"no_such_step": 1},)})
-    warm([pickle.dumps(broken), pickle.dumps(SOURCE)])
+    sources = [pickle.dumps(broken), pickle.dumps(SOURCE)]
+    compile_source.cache_clear()
+    warm(sources)
+    assert compile_source.cache_info().currsize == 1
 
 
 def test_files_refined_together_come_out_as_if_alone(tmp_path: Path) -> None:

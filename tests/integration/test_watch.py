@@ -607,3 +607,4 @@ async def test_the_watcher_ends_when_nobody_receives(tmp_path: Path) -> None:
     found.close()
     with anyio.fail_after(PATIENCE_S):
         await watcher.run(outbox)
+    assert outbox.statistics().open_send_streams == 0

@@ -45,7 +45,8 @@ def test_a_moment_reads_back_to_the_millisecond(moment: datetime) -> None:
 @given(st.sampled_from(["int64", "float64", "decimal", "datetime", "objectid", "time"]), st.text())
 def test_any_text_is_a_value_or_a_bad_parameter(name: str, text: str) -> None:
     with suppress(RequestRefused):
-        column_conditions([("c", text)], {"c": column(name)}, ())
+        (condition,) = column_conditions([("c", text)], {"c": column(name)}, ())
+        assert condition.keys() == {"c"}
 
 
 @given(st.text(max_size=50))
