@@ -62,7 +62,7 @@ def _refine_file(source: SourceSpec, number: int, file: Path, stream: BinaryIO) 
     layout = FORMATS[source.format].lay_out(file, look(file), source, limits)
     key = source.load.key if source.load.mode == "upsert" else ()
     run = Run(f"{number + 1:016x}", source.name, _PROCESSED_AT_MS + number, key=key)
-    plan = Plan(pickle.dumps(source), layout.columns, run, limits)
+    plan = Plan(pickle.dumps(source), layout.shape, run, limits)
     begin, ends = stream.tell(), [np.empty(0, np.int64)]
     for chunk in layout.chunks:
         refined = refine(plan, chunk)

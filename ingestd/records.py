@@ -95,16 +95,24 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class FileLayout:
-    """What one pass over a file found: its digest, its header and its chunks.
+class Shape:
+    """What one pass over a file found out about its text: what must be known, beside the source,
+    to read its chunks, or to write some of its records as a file of the same kind.
 
-    ``header`` are the bytes before the first data record, as they stand in the file;
     ``columns`` are the file's own column names, in its own order.
     """
 
-    sha256: bytes
     columns: tuple[str, ...]
-    header: bytes
+    header: bytes = field(default=b"", compare=False)
+    """All bytes before the first record; reading chunks does not need them."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileLayout:
+    """What one pass over a file found: its digest, its shape and its chunks."""
+
+    sha256: bytes
+    shape: Shape
     chunks: tuple[Chunk, ...]
 
     @property

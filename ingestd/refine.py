@@ -26,6 +26,7 @@ from ingestd.records import (
     Position,
     RefinedChunk,
     Rejection,
+    Shape,
     Violation,
 )
 from ingestd.transform import Transform, compile_transform
@@ -47,7 +48,7 @@ class Plan:
 
     source: bytes
     """The pickled source: a worker unpickles and compiles it once."""
-    columns: tuple[str, ...]
+    shape: Shape
     run: Run
     limits: Limits
     is_trial: bool = False
@@ -89,7 +90,7 @@ def _refine_nothing(compiled: Compiled, pickled: bytes) -> None:
         stat = FileStat(seen.st_dev, seen.st_ino, len(row), seen.st_mtime_ns, seen.st_ctime_ns)
         path = Path(f"/proc/self/fd/{stream.fileno()}")
         chunk = Chunk(path, stat, Position(), Position(len(row), 1, 1))
-        refine(Plan(pickled, columns, run, Limits()), chunk)
+        refine(Plan(pickled, Shape(columns), run, Limits()), chunk)
     nulls = pl.DataFrame({name: [None] for name in schema}, dtypes_of(dict(schema)))
     encode(nulls.with_columns(pl.Series(ROW, [0], pl.UInt32)), schema, [Part(run, 1, 0)])
 
@@ -123,7 +124,7 @@ def refine(plan: Plan, chunk: Chunk, repeats: Repeats | None = None) -> RefinedC
 
 
 def refine_together(plans: Sequence[Plan], chunks: Sequence[Chunk]) -> list[RefinedChunk]:
-    """Refine one chunk each of several files of one source, which have the same columns.
+    """Refine one chunk each of several files of one source, which have the same shape.
 
     A hundred rows cost Polars about as much as a thousand: small files are refined as one frame.
 
@@ -140,7 +141,7 @@ def _refine(
     compiled, plan = compile_source(plans[0].source), plans[0]
     try:
         text = FORMATS[compiled.source.format].read(
-            chunks, plan.columns, compiled.source, plan.limits
+            chunks, plan.shape, compiled.source, plan.limits
         )
         frame, rejected = _good_rows(text, compiled, plan.run.key, repeats)
         encoded = _NOTHING
@@ -239,7 +240,7 @@ def _encode(
 def recover_rows(plan: Plan, chunk: Chunk, rows: Mapping[int, Violation]) -> tuple[Rejection, ...]:
     """The rejections of rows that MongoDB refused: row number (from 1) → its reason."""
     source = compile_source(plan.source).source
-    text = FORMATS[source.format].read([chunk], plan.columns, source, plan.limits)
+    text = FORMATS[source.format].read([chunk], plan.shape, source, plan.limits)
     first = chunk.start.row + 1
     return text.rejections({row - first: (reason,) for row, reason in rows.items()})[0]
 
@@ -252,7 +253,7 @@ def digest_values(plan: Plan, chunk: Chunk) -> dict[str, bytes]:
     """
     compiled = compile_source(plan.source)
     source = compiled.source
-    text = FORMATS[source.format].read([chunk], plan.columns, source, plan.limits)
+    text = FORMATS[source.format].read([chunk], plan.shape, source, plan.limits)
     columns = unique_columns(source)
     values = typed_values(source, text.frame, columns)
     at = text.frame[ROW].to_numpy()

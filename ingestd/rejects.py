@@ -21,7 +21,7 @@ from ingestd.files import (
 )
 from ingestd.ledger import now
 from ingestd.mongo import Document, Mongo, row_id, rows_of
-from ingestd.records import ClaimedFile, Rejection
+from ingestd.records import ClaimedFile, Rejection, Shape
 
 ERRORS = "errors"
 _INDEXES = (("source_name", "error_time", "_id"), ("file_id", "row"))
@@ -89,7 +89,7 @@ class Rejects:
         )
 
     async def write_rejects_file(
-        self, file: ClaimedFile, header: bytes, directory: Path
+        self, file: ClaimedFile, shape: Shape, directory: Path
     ) -> Path:  # fmt: skip
         """Write the refused records, as they stood in the file, under the file's own header.
 
@@ -102,14 +102,14 @@ class Rejects:
         with explaining("unwritable_file", temporary):
             await anyio.to_thread.run_sync(make_directory, directory)
             try:
-                await self._write_records(temporary, header, file)
+                await self._write_records(temporary, shape, file)
                 return await anyio.to_thread.run_sync(_place, temporary, file)
             finally:
                 temporary.unlink(missing_ok=True)
 
-    async def _write_records(self, path: Path, header: bytes, file: ClaimedFile) -> None:
+    async def _write_records(self, path: Path, shape: Shape, file: ClaimedFile) -> None:
         async with aiofiles.open(path, "wb") as stream:
-            await stream.write(_lines([header]) if header else b"")
+            await stream.write(_lines([shape.header]) if shape.header else b"")
             async for records in self._pages(file):
                 await stream.write(_lines(records))
             await stream.flush()
@@ -133,7 +133,7 @@ class Rejects:
 
 
 def write_few_rejects(
-    file: ClaimedFile, header: bytes, records: Sequence[bytes], directory: Path
+    file: ClaimedFile, shape: Shape, records: Sequence[bytes], directory: Path
 ) -> Path:  # fmt: skip
     """The same file as ``Rejects.write_rejects_file`` writes, from records that are at hand.
 
@@ -145,7 +145,7 @@ def write_few_rejects(
         make_directory(directory)
         try:
             with temporary.open("wb") as stream:
-                stream.write(_lines([header]) if header else b"")
+                stream.write(_lines([shape.header]) if shape.header else b"")
                 stream.write(_lines(records))
                 stream.flush()
                 os.fsync(stream.fileno())

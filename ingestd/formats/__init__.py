@@ -11,7 +11,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.formats import csv
 from ingestd.formats.limits import Limits
 from ingestd.formats.text import Text
-from ingestd.records import Chunk, FileLayout, FileStat
+from ingestd.records import Chunk, FileLayout, FileStat, Shape
 
 
 class Format(Protocol):
@@ -31,12 +31,12 @@ class Format(Protocol):
     def read(
         self,
         chunks: Sequence[Chunk],
-        columns: tuple[str, ...],
+        shape: Shape,
         source: SourceSpec,
         limits: Limits,
     ) -> Text:
         """The records of chunks as one text, in a worker: of one chunk, or of one each of several
-        small files. ``columns`` are the files' own.
+        small files, which have the same shape.
 
         Raises:
             FileUnavailable: the file changed since it was laid out.

@@ -8,7 +8,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.errors import StoreRefused
 from ingestd.pipeline.desk import Desk, Outcome
 from ingestd.pipeline.recovery import remove_undone
-from ingestd.records import ClaimedFile, Counts, FileState
+from ingestd.records import ClaimedFile, Counts, FileState, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Committed:
     source: SourceSpec
     file: ClaimedFile
     counts: Counts
-    header: bytes
+    shape: Shape
     target: Path | None
     state: FileState = FileState.LOADED
     refused: Sequence[bytes] | None = None
@@ -38,7 +38,7 @@ async def finish(desk: Desk, committed: Committed) -> Outcome:
         await desk.rejects.clear_file(file)
     rejects = None
     if committed.counts.error_count:
-        rejects = await desk.put_away.write_rejects(file, committed.header, committed.refused)
+        rejects = await desk.put_away.write_rejects(file, committed.shape, committed.refused)
     moved = await desk.put_away.move(file, file.file_id, committed.target)
     await _index(desk, source)
     outcome = Outcome(committed.state, committed.counts, moved_to=moved, rejects_file=rejects)

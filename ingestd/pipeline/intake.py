@@ -23,7 +23,7 @@ from ingestd.pipeline.job import ChunkTask
 from ingestd.pipeline.loading import Ended, Loading
 from ingestd.pipeline.policy import cause_of, describe
 from ingestd.pipeline.together import Errand, Together, run_errands
-from ingestd.records import FileLayout, FileResult, FileState, FoundFile
+from ingestd.records import FileLayout, FileResult, FileState, FoundFile, Shape
 
 Done = Callable[[FoundFile, FileResult | None, float | None], None]
 """Told when a file is done with: its result, and after how many seconds to offer it again."""
@@ -184,8 +184,8 @@ class Intake:
         """The file ended before, but did not leave the inbox."""
         file = claim.file
         if claim.state in (FileState.LOADED, FileState.UNDONE):
-            header = identified.layout.header if identified.layout else b""
-            committed = Committed(source, file, claim.counts, header, claim.target, claim.state)
+            shape = identified.layout.shape if identified.layout else Shape(())
+            committed = Committed(source, file, claim.counts, shape, claim.target, claim.state)
             return self.desk.finished(file, await finish(self.desk, committed))
         error = claim.error or {"type": "", "message": "", "hint": ""}
         moved = await self.desk.put_away.set_aside(file, claim.target, error)

@@ -29,9 +29,9 @@ class ChunkTask:
     repeats: Repeats | None = None
 
     def goes_with(self, other: "ChunkTask") -> bool:
-        """Whether both can be refined as one frame: the same rules, the same columns."""
+        """Whether both can be refined as one frame: the same rules, the same shape."""
         ours, theirs = self.job.plan, other.job.plan
-        is_same = ours.source == theirs.source and ours.columns == theirs.columns
+        is_same = ours.source == theirs.source and ours.shape == theirs.shape
         return is_same and self.repeats is None and other.repeats is None
 
 

@@ -63,7 +63,7 @@ class Loading:
             processed_at_ms=round(file.processed_at.timestamp() * 1000),
             key=source.load.key if source.load.mode == "upsert" else (),
         )  # fmt: skip
-        return Plan(pickle.dumps(source), layout.columns, run, self.desk.limits)
+        return Plan(pickle.dumps(source), layout.shape, run, self.desk.limits)
 
     async def _bring_in(self, job: FileJob, outbox: MemoryObjectSendStream[ChunkTask]) -> Ended:
         """Load, commit, finish. Once committed, a file cannot fail: rows that were seen stay."""
@@ -119,7 +119,7 @@ class Loading:
         is_replacing = load.mode == "insert" and load.on_changed_file == "replace"
         state = await self._commit_together(Commit(file, job.counts, target, is_replacing))
         return Committed(
-            job.source, file, job.counts, job.layout.header, target, state, job.refused_records
+            job.source, file, job.counts, job.layout.shape, target, state, job.refused_records
         )
 
     async def _finish(self, committed: Committed) -> Ended:

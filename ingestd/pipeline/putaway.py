@@ -13,7 +13,7 @@ from ingestd.files import FILE_GONE, free_name, move
 from ingestd.ledger import Ledger
 from ingestd.mongo import Document
 from ingestd.pipeline.together import Errand, Together, run_errands
-from ingestd.records import ClaimedFile
+from ingestd.records import ClaimedFile, Shape
 from ingestd.rejects import Rejects, write_error_report, write_few_rejects
 
 
@@ -54,7 +54,7 @@ class PutAway:
         return place
 
     async def write_rejects(
-        self, file: ClaimedFile, header: bytes, refused: Sequence[bytes] | None
+        self, file: ClaimedFile, shape: Shape, refused: Sequence[bytes] | None
     ) -> Path:
         """The refused rows of a loaded file, for a person to mend and drop again.
 
@@ -62,9 +62,9 @@ class PutAway:
         """
         directory = self._paths.rejects / file.source_name
         if refused is None:
-            return await self._rejects.write_rejects_file(file, header, directory)
+            return await self._rejects.write_rejects_file(file, shape, directory)
         place: Path = await self._errand(
-            partial(write_few_rejects, file, header, refused, directory)
+            partial(write_few_rejects, file, shape, refused, directory)
         )
         return place
 

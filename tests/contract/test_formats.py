@@ -66,7 +66,7 @@ class World:
     def read(self, layout: FileLayout) -> list[Text]:
         """Every chunk, sent to a worker and read there."""
         chunks = pickle.loads(pickle.dumps(layout)).chunks
-        return [self.format.read([c], layout.columns, self.source, LIMITS) for c in chunks]
+        return [self.format.read([c], layout.shape, self.source, LIMITS) for c in chunks]
 
 
 @pytest.fixture(params=FORMATS)
@@ -150,8 +150,8 @@ def test_chunks_of_several_files_are_read_as_one(world: World) -> None:
         path.write_bytes(octets)
         layouts.append(world.format.lay_out(path, look(path), world.source, LIMITS))
     chunks = [layout.chunks[0] for layout in layouts]
-    alone = [world.format.read([c], layouts[0].columns, world.source, LIMITS) for c in chunks]
-    text = world.format.read(chunks, layouts[0].columns, world.source, LIMITS)
+    alone = [world.format.read([c], layouts[0].shape, world.source, LIMITS) for c in chunks]
+    text = world.format.read(chunks, layouts[0].shape, world.source, LIMITS)
     columns = pl.exclude(ROW)
     assert text.frame.select(columns).equals(pl.concat([t.frame.select(columns) for t in alone]))
     firsts = [0, chunks[0].row_count, chunks[0].row_count + chunks[1].row_count]

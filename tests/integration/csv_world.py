@@ -45,7 +45,7 @@ def outcome_of(path: Path, source: SourceSpec, limits: Limits) -> Outcome:
     check_cuts(path.read_bytes(), layout)
     outcome = Outcome({}, {}, {})
     for chunk in layout.chunks:
-        _add(outcome, csv.read([chunk], layout.columns, source, limits))
+        _add(outcome, csv.read([chunk], layout.shape, source, limits))
     assert outcome.row_count == layout.row_count
     return outcome
 
@@ -54,7 +54,7 @@ def check_cuts(octets: bytes, layout: FileLayout) -> None:
     """The header and the chunks are the file, without gap or overlap, and no chunk is in vain."""
     assert layout.sha256 == hashlib.sha256(octets).digest()
     pieces = [octets[c.start.offset_bytes : c.end.offset_bytes] for c in layout.chunks]
-    assert layout.header + b"".join(pieces) == octets
+    assert layout.shape.header + b"".join(pieces) == octets
     for piece, chunk in zip(pieces, layout.chunks, strict=True):
         assert chunk.row_count > 0
         assert chunk.end.line - chunk.start.line == piece.count(b"\n")

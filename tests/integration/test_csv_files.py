@@ -318,12 +318,12 @@ def test_a_file_that_changes_after_its_layout_is_not_read(write: Callable[[bytes
     layout = csv_format.lay_out(path, stat, source, Limits())
     write(b"1\n2\n3\n")
     with pytest.raises(FileUnavailable, match="changed while it was loaded"):
-        csv_format.read(layout.chunks[:1], layout.columns, source, Limits())
+        csv_format.read(layout.chunks[:1], layout.shape, source, Limits())
     with pytest.raises(FileUnavailable, match="changed before it was read"):
         csv_format.lay_out(path, stat, source, Limits())
     path.unlink()
     with pytest.raises(FileUnavailable, match="cannot be read"):
-        csv_format.read(layout.chunks[:1], layout.columns, source, Limits())
+        csv_format.read(layout.chunks[:1], layout.shape, source, Limits())
 
 
 def test_content_that_differs_under_the_same_stat_is_not_taken_for_the_same_rows(
@@ -336,4 +336,4 @@ def test_content_that_differs_under_the_same_stat_is_not_taken_for_the_same_rows
     write(b"1\n\n\n")
     chunk = replace(layout.chunks[0], stat=look(path))
     with pytest.raises(FileUnavailable, match="changed while it was loaded"):
-        csv_format.read([chunk], layout.columns, source, Limits())
+        csv_format.read([chunk], layout.shape, source, Limits())

@@ -74,7 +74,7 @@ def laid(tmp_path: Path) -> Callable[..., Laid]:
         limits = Limits(chunk_bytes, max_record_bytes)
         layout = csv.lay_out(path, look(path), source, limits)
         run = Run(FILE_ID, source.name, 1_700_000_000_000, key=key)
-        return Laid(layout, Plan(pickle.dumps(source), layout.columns, run, limits))
+        return Laid(layout, Plan(pickle.dumps(source), layout.shape, run, limits))
 
     return lay
 
@@ -326,7 +326,7 @@ def test_files_refined_together_come_out_as_if_alone(tmp_path: Path) -> None:
         path.write_bytes(octets)
         layout = csv.lay_out(path, look(path), source, Limits())
         run = Run(f"{number:016x}", "s", 1_700_000_000_000 + number)
-        plan = Plan(pickle.dumps(source), layout.columns, run, Limits())
+        plan = Plan(pickle.dumps(source), layout.shape, run, Limits())
         plans += [plan] * len(layout.chunks)
         chunks += layout.chunks
     together = refine_together(plans, chunks)

@@ -13,10 +13,11 @@ from ingestd.files import displayable
 from ingestd.ledger import now
 from ingestd.metrics import Metrics
 from ingestd.mongo import Mongo, row_id
-from ingestd.records import ClaimedFile, FileStat, Rejection, Violation
+from ingestd.records import ClaimedFile, FileStat, Rejection, Shape, Violation
 from ingestd.rejects import MAX_RAW_BYTES, Rejects, write_error_report
 
 HEADER = b"id,amount\n"
+SHAPE = Shape((), HEADER)
 ERROR = {"type": "bad", "message": "it is bad", "hint": "make it good"}
 
 
@@ -91,7 +92,7 @@ async def test_bytes_that_are_no_text_are_kept_as_bytes(
 ) -> None:
     await rejects.record_rows(claimed(), [refused(1, b"1,\xff\xfe"), refused(2, b"2,\x00")])
     assert [error["raw"] for error in await mongo.find("errors", {})] == [b"1,\xff\xfe", "2,\x00"]
-    path = await rejects.write_rejects_file(claimed(), HEADER, tmp_path)
+    path = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path)
     assert path.read_bytes() == HEADER + b"1,\xff\xfe\n2,\x00\n"
 
 
@@ -136,7 +137,7 @@ async def test_the_rejects_file_holds_the_records_as_they_stood_in_their_order(
     rejects: Rejects, tmp_path: Path
 ) -> None:
     await rejects.record_rows(claimed(), rows(12_000)[::-1])
-    path = await rejects.write_rejects_file(claimed(), HEADER, tmp_path / "rejects" / "orders")
+    path = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path / "rejects" / "orders")
     assert path == tmp_path / "rejects" / "orders" / "a.csv.rejects.csv"
     assert path.read_bytes() == HEADER + b"".join(b"%d,-1\n" % n for n in range(1, 12_001))
     assert [p.name for p in path.parent.iterdir()] == [path.name], "nothing temporary is left"
@@ -147,7 +148,7 @@ async def test_the_header_is_on_lines_of_its_own(
     rejects: Rejects, tmp_path: Path, header: bytes
 ) -> None:
     await rejects.record_rows(claimed(), rows(1))
-    path = await rejects.write_rejects_file(claimed(), header, tmp_path)
+    path = await rejects.write_rejects_file(claimed(), Shape((), header), tmp_path)
     assert path.read_bytes().endswith(b"1,-1\n")
     assert path.read_bytes().removesuffix(b"1,-1\n") == header + (
         b"" if header.endswith(b"\n") or not header else b"\n"
@@ -159,9 +160,9 @@ async def test_a_rejects_file_written_again_is_the_same_file(
 ) -> None:
     await rejects.record_rows(claimed(), rows(3))
     (tmp_path / ".ingestd-0123456789abcdef.tmp").write_bytes(b"what a crash left")
-    first = await rejects.write_rejects_file(claimed(), HEADER, tmp_path)
+    first = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path)
     content = first.read_bytes()
-    assert await rejects.write_rejects_file(claimed(), HEADER, tmp_path) == first
+    assert await rejects.write_rejects_file(claimed(), SHAPE, tmp_path) == first
     assert first.read_bytes() == content
     assert list(tmp_path.iterdir()) == [first]
 
@@ -172,9 +173,9 @@ async def test_files_of_one_name_have_rejects_files_of_their_own(
     other = claimed(file_id="fedcba9876543210")
     await rejects.record_rows(claimed(), rows(1))
     await rejects.record_rows(other, rows(2))
-    first = await rejects.write_rejects_file(claimed(), HEADER, tmp_path)
+    first = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path)
     for _ in range(2):
-        second = await rejects.write_rejects_file(other, HEADER, tmp_path)
+        second = await rejects.write_rejects_file(other, SHAPE, tmp_path)
         assert second.name == "a.csv.fedcba9876543210.rejects.csv"
         assert second.read_bytes() == HEADER + b"1,-1\n2,-1\n"
     assert first.read_bytes() == HEADER + b"1,-1\n"
@@ -185,7 +186,7 @@ async def test_a_directory_with_the_name_of_a_rejects_file_is_left_alone(
 ) -> None:
     (tmp_path / "a.csv.rejects.csv").mkdir()
     await rejects.record_rows(claimed(), rows(1))
-    path = await rejects.write_rejects_file(claimed(), HEADER, tmp_path)
+    path = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path)
     assert path.name == "a.csv.0123456789abcdef.rejects.csv"
 
 
@@ -194,7 +195,7 @@ async def test_names_of_any_kind_and_length_get_a_rejects_file_and_a_report(
     rejects: Rejects, tmp_path: Path, name: str
 ) -> None:
     await rejects.record_rows(claimed(name), rows(1))
-    path = await rejects.write_rejects_file(claimed(name), HEADER, tmp_path)
+    path = await rejects.write_rejects_file(claimed(name), SHAPE, tmp_path)
     assert path.name.endswith(".rejects.csv")
     write_error_report(tmp_path / name, {"file": "x"})
     (report,) = tmp_path.glob("*.error.json")
@@ -207,7 +208,7 @@ async def test_a_file_in_the_place_of_the_directory_is_told(
     (tmp_path / "rejects").write_text("in the way")
     await rejects.record_rows(claimed(), rows(1))
     with pytest.raises(FileUnavailable) as caught:
-        await rejects.write_rejects_file(claimed(), HEADER, tmp_path / "rejects")
+        await rejects.write_rejects_file(claimed(), SHAPE, tmp_path / "rejects")
     assert caught.value.hint == "a file stands where a directory is expected"
 
 

@@ -12,7 +12,7 @@ from ingestd.formats.csv.dialect import dialect_of
 from ingestd.formats.csv.header import MAGIC_BYTES, Header, read_header, refuse_other_formats
 from ingestd.formats.csv.records import Scan, find_records
 from ingestd.formats.limits import Limits, changed
-from ingestd.records import Chunk, FileLayout, FileStat, Position
+from ingestd.records import Chunk, FileLayout, FileStat, Position, Shape
 
 _MAX_WAITING_BYTES = 2**26
 """More without a record is no CSV: reading on would break the memory bound."""
@@ -58,7 +58,7 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
             "check its owner and mode",
         ) from error  # fmt: skip
     chunks = tuple(_place(cuts, header.octets, path, stat))
-    return FileLayout(digest.digest(), header.columns, header.octets, chunks)
+    return FileLayout(digest.digest(), Shape(header.columns, header.octets), chunks)
 
 
 class _Reader:

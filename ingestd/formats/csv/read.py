@@ -14,7 +14,7 @@ from ingestd.formats.csv.quotes import count_fields
 from ingestd.formats.csv.records import Scan, find_records
 from ingestd.formats.limits import Limits, changed
 from ingestd.formats.text import Records, Text, TextChunk
-from ingestd.records import ROW, Chunk, Violation
+from ingestd.records import ROW, Chunk, Shape, Violation
 
 Faults = dict[int, Violation]
 
@@ -29,15 +29,15 @@ _FAULTS = {
 
 
 def read(
-    chunks: Sequence[Chunk], columns: tuple[str, ...], source: SourceSpec, limits: Limits
+    chunks: Sequence[Chunk], shape: Shape, source: SourceSpec, limits: Limits
 ) -> Text:  # fmt: skip
     """See ``Format.read``."""
     scan = Scan(dialect_of(source.csv), limits.max_record_bytes)
     found, first = [], 0
     for chunk in chunks:
-        found.append(_read_chunk(chunk, scan, len(columns), first))
+        found.append(_read_chunk(chunk, scan, len(shape.columns), first))
         first += chunk.row_count
-    return Text(_parse(found, columns, source), found)
+    return Text(_parse(found, shape.columns, source), found)
 
 
 def _read_chunk(chunk: Chunk, scan: Scan, field_count: int, first: int) -> TextChunk:
