@@ -10,17 +10,15 @@ type 0x0A and no value bytes.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import bson
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 from bson.raw_bson import RawBSONDocument
 
 from ingestd.config.source import ColumnSpec
-from ingestd.elements import NULL, Elements, Encoded, Lengths, Mask, Octets, UnencodableRows
+from ingestd.elements import NULL, Elements, Encoded, Lengths, Mask, UnencodableRows, Values
 from ingestd.records import ROW
 
 _MS_PER_DAY = 86_400_000
@@ -76,7 +74,7 @@ def encode(
 
 def _add_upsert(
     elements: Elements, frame: pl.DataFrame, schema: Mapping[str, ColumnSpec],
-    parts: Sequence[Part], identity: Octets,
+    parts: Sequence[Part], identity: Values,
 ) -> None:  # fmt: skip
     """``{q: {key…, _version: {$not: {$gt: v}}}, u: {$set: …, $setOnInsert: {_id}}, upsert: true}``.
 
@@ -125,27 +123,30 @@ def _add_run(elements: Elements, parts: Sequence[Part]) -> None:
     elements.constant(b"\x02source_name\0" + size + source + b"\0")
 
 
-def _moments(parts: Sequence[Part], dtype: str) -> Octets:
-    """The 8 bytes of each row's ``processed_at``, in milliseconds."""
+def _moments(parts: Sequence[Part], dtype: str) -> Values:
+    """Each row's ``processed_at``, in milliseconds."""
     moments = np.array([part.run.processed_at_ms for part in parts], dtype)
-    return _rows_of(np.repeat(moments, [part.height for part in parts]))
+    return np.repeat(moments, [part.height for part in parts])
 
 
-def _identities(parts: Sequence[Part]) -> Octets:
+def _identities(parts: Sequence[Part]) -> Values:
     """The 8 bytes of each row's file."""
     octets = np.frombuffer(bytes.fromhex("".join(part.run.file_id for part in parts)), "V8")
-    return _rows_of(np.repeat(octets, [part.height for part in parts]))
+    return np.repeat(octets, [part.height for part in parts])
 
 
-def _row_numbers(row: pl.Series, parts: Sequence[Part]) -> Octets:
+def _row_numbers(row: pl.Series, parts: Sequence[Part]) -> Values:
     """The 4 bytes of each row's number in its file, from 1, big-endian."""
     before = np.repeat([part.rows_before + 1 for part in parts], [part.height for part in parts])
-    return _rows_of((row.to_numpy().astype(np.int64) + before).astype(">u4"))
+    numbers: Values = (row.to_numpy().astype(np.int64) + before).astype(">u4")
+    return numbers
 
 
-def _twelve(prefix: Octets, number: Octets) -> Octets:
+def _twelve(prefix: Values, number: Values) -> Values:
     """The 12 bytes of ObjectIds: 8 of a prefix, 4 of the row number."""
-    return np.concatenate((prefix, number), axis=1)
+    both = np.empty(number.size, [("prefix", prefix.dtype), ("number", number.dtype)])
+    both["prefix"], both["number"] = prefix, number
+    return both.view("V12")
 
 
 def _add_columns(elements: Elements, frame: pl.DataFrame, schema: Mapping[str, ColumnSpec]) -> None:
@@ -156,49 +157,61 @@ def _add_columns(elements: Elements, frame: pl.DataFrame, schema: Mapping[str, C
 # one function per kind of value
 
 
-def _valid(series: pl.Series) -> Mask | None:
-    return None if series.null_count() == 0 else series.is_not_null().to_numpy()
+def _bits(buffer: pa.Buffer, array: pa.Array) -> Mask:
+    """Bits of an Arrow array, one per value (Arrow columnar format: least significant first)."""
+    bits = np.unpackbits(
+        np.frombuffer(buffer, np.uint8), count=array.offset + len(array), bitorder="little"
+    )
+    return bits[array.offset :].view(np.bool_)
 
 
-def _rows_of(values: npt.NDArray[Any]) -> Octets:
-    return values.view(np.uint8).reshape(values.shape[0], -1)
+def _valid(array: pa.Array) -> Mask | None:
+    return _bits(array.buffers()[0], array) if array.null_count else None
 
 
-def _number(kind: int, dtype: str) -> Callable[[Elements, str, pl.Series], None]:
+def _values(array: pa.Array, dtype: str) -> Values:
+    """The values of an Arrow array of fixed width; what stands in place of a null is anything."""
+    values = np.frombuffer(array.buffers()[1], dtype)
+    return values[array.offset : array.offset + len(array)]
+
+
+def _number(kind: int, dtype: str, stored: str) -> Callable[[Elements, str, pl.Series], None]:
+    """Of what numpy type the column's values are, and of which BSON stores them."""
+
     def add(elements: Elements, name: str, series: pl.Series) -> None:
-        is_valid = _valid(series)
-        physical = series.to_physical()
-        filled = physical if is_valid is None else physical.fill_null(strategy="zero")
-        values = np.ascontiguousarray(filled.to_numpy().astype(dtype, copy=False))
-        elements.fixed(name, kind, _rows_of(values), is_valid)
+        array = series.to_arrow()
+        values = _values(array, dtype).astype(stored, copy=False)
+        elements.fixed(name, kind, values, _valid(array))
 
     return add
 
 
 def _date(elements: Elements, name: str, series: pl.Series) -> None:
-    _INT64_MS(elements, name, series.to_physical().cast(pl.Int64) * _MS_PER_DAY)
+    array = series.to_arrow()
+    elements.fixed(name, 0x09, _values(array, "<i4") * np.int64(_MS_PER_DAY), _valid(array))
+
+
+def _bool(elements: Elements, name: str, series: pl.Series) -> None:
+    array = series.to_arrow()
+    elements.fixed(name, 0x08, _bits(array.buffers()[1], array), _valid(array))
 
 
 def _text(elements: Elements, name: str, series: pl.Series) -> None:
-    _counted(elements, name, 0x02, series)
+    """A string (BSON spec, type 0x02): how many bytes follow, the bytes, a NUL."""
+    array = series.to_arrow().cast(pa.large_binary())
+    is_valid, lengths = _valid(array), _lengths_of(array)
+    elements.header(name, 0x02, is_valid)
+    elements.rows((lengths + 1).astype("<i4"), is_valid)
+    elements.variable(array, lengths)
+    if is_valid is None:
+        elements.constant(b"\0")
+    else:
+        elements.rows(np.zeros(elements.height, np.uint8), is_valid)
 
 
-def _counted(elements: Elements, name: str, kind: int, series: pl.Series) -> None:
-    """A string: ``\\x02 name \\0 int32 bytes \\0``. A null's name takes the last NUL as its own."""
-    is_valid = _valid(series)
-    values = series.to_arrow().cast(pa.large_binary())
-    lengths = _lengths_of(values)
-    elements.header(name, kind, is_valid)
-    counts = np.zeros((elements.height, 5), np.uint8)
-    counts[:, 1:] = _rows_of((lengths + 1).astype("<i4"))
-    elements.optional(counts, is_valid)
-    elements.variable(values, lengths)
-    elements.constant(b"\0")
-
-
-def _lengths_of(values: pa.Array) -> Lengths:
-    offsets = np.frombuffer(values.buffers()[1], np.int64)
-    lengths: Lengths = np.diff(offsets[values.offset : values.offset + len(values) + 1])
+def _lengths_of(array: pa.Array) -> Lengths:
+    offsets = np.frombuffer(array.buffers()[1], np.int64)
+    lengths: Lengths = np.diff(offsets[array.offset : array.offset + len(array) + 1])
     return lengths
 
 
@@ -212,38 +225,36 @@ def _time(elements: Elements, name: str, series: pl.Series) -> None:
 
 
 def _binary(elements: Elements, name: str, series: pl.Series) -> None:
-    is_valid = _valid(series)
-    values = series.to_arrow().cast(pa.large_binary())
-    lengths = _lengths_of(values)
+    """Bytes (type 0x05): how many, subtype 0, the bytes."""
+    array = series.to_arrow().cast(pa.large_binary())
+    is_valid, lengths = _valid(array), _lengths_of(array)
     elements.header(name, 0x05, is_valid)
-    elements.constant(b"\0")
-    counts = np.zeros((elements.height, 5), np.uint8)  # int32 length, subtype 0
-    counts[:, :4] = _rows_of(lengths.astype("<i4"))
-    elements.optional(counts, is_valid)
-    elements.variable(values, lengths)
+    elements.rows(lengths.astype("<i4"), is_valid)
+    elements.rows(np.zeros(elements.height, np.uint8), is_valid)
+    elements.variable(array, lengths)
 
 
 def _objectid(elements: Elements, name: str, series: pl.Series) -> None:
-    is_valid = _valid(series)
-    filled = series if is_valid is None else series.fill_null(b"\0" * 12)
-    values = np.frombuffer(b"".join(filled.to_list()), np.uint8).reshape(-1, 12)
+    array = series.to_arrow().cast(pa.large_binary())
+    is_valid = _valid(array)
+    values = np.zeros(len(array), "V12")
+    octets = np.frombuffer(b"".join(series.drop_nulls()), "V12")
+    values[slice(None) if is_valid is None else is_valid] = octets
     elements.fixed(name, 0x07, values, is_valid)
 
 
 def _decimal(elements: Elements, name: str, series: pl.Series) -> None:
     """Decimal128 (BSON spec; IEEE 754-2008 binary integer decimal): sign, exponent, coefficient."""
-    is_valid = _valid(series)
     assert isinstance(series.dtype, pl.Decimal)
     exponent = 6176 - series.dtype.scale
-    arrow = series.to_arrow()
-    words = np.frombuffer(arrow.buffers()[1], "<u8").reshape(-1, 2)
-    words = words[arrow.offset : arrow.offset + len(arrow)].copy()
+    array = series.to_arrow()
+    words = _values(array, "V16").view("<u8").reshape(-1, 2).copy()
     low, high = words[:, 0], words[:, 1]
     is_negative = (high >> np.uint64(63)).astype(np.bool_)
     low[is_negative] = ~low[is_negative] + np.uint64(1)
     high[is_negative] = ~high[is_negative] + (low[is_negative] == 0).astype(np.uint64)
     high |= np.uint64(exponent << 49) | (is_negative.astype(np.uint64) << np.uint64(63))
-    elements.fixed(name, 0x13, _rows_of(words), is_valid)
+    elements.fixed(name, 0x13, words.view("V16").ravel(), _valid(array))
 
 
 def _json(elements: Elements, name: str, series: pl.Series) -> None:
@@ -262,40 +273,30 @@ def _json(elements: Elements, name: str, series: pl.Series) -> None:
         values.append(value)
     if bad:
         raise UnencodableRows(bad)
-    elements.rows(np.frombuffer(bytes(kinds), np.uint8).reshape(-1, 1))
+    elements.rows(np.frombuffer(bytes(kinds), np.uint8))
     elements.constant(name.encode() + b"\0")
     array = pa.array(values, pa.large_binary())
     elements.variable(array, _lengths_of(array))
 
 
-def _bool(elements: Elements, name: str, series: pl.Series) -> None:
-    _BYTE(elements, name, series.cast(pl.UInt8))
-
-
-_INT32 = _number(0x10, "<i4")
-_INT64 = _number(0x12, "<i8")
-_INT64_MS = _number(0x09, "<i8")
-_DOUBLE = _number(0x01, "<f8")
-_BYTE = _number(0x08, "u1")
-
 _ENCODERS: Mapping[str, Callable[[Elements, str, pl.Series], None]] = {
     "string": _text,
     "category": _text,
     "bool": _bool,
-    "int8": _INT32,
-    "int16": _INT32,
-    "int32": _INT32,
-    "uint8": _INT32,
-    "uint16": _INT32,
-    "uint32": _INT64,
-    "int64": _INT64,
-    "float32": _DOUBLE,
-    "float64": _DOUBLE,
+    "int8": _number(0x10, "i1", "<i4"),
+    "int16": _number(0x10, "i2", "<i4"),
+    "int32": _number(0x10, "i4", "<i4"),
+    "int64": _number(0x12, "i8", "<i8"),
+    "uint8": _number(0x10, "u1", "<i4"),
+    "uint16": _number(0x10, "u2", "<i4"),
+    "uint32": _number(0x12, "u4", "<i8"),
+    "float32": _number(0x01, "f4", "<f8"),
+    "float64": _number(0x01, "f8", "<f8"),
     "decimal": _decimal,
     "date": _date,
-    "datetime": _INT64_MS,
+    "datetime": _number(0x09, "i8", "<i8"),
     "time": _time,
-    "duration": _INT64,
+    "duration": _number(0x12, "i8", "<i8"),
     "json": _json,
     "binary": _binary,
     "objectid": _objectid,
