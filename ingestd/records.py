@@ -75,7 +75,8 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A run of whole records of one file: bytes ``start.offset_bytes`` up to ``end.offset_bytes``.
+    """A run of whole records of one file: bytes ``start.offset_bytes`` up to ``end.offset_bytes``
+    of its content, which is what a compressed file unpacks to.
 
     ``end.row - start.row`` is the number of records in it, good or bad.
     """
@@ -84,6 +85,8 @@ class Chunk:
     stat: FileStat
     start: Position
     end: Position
+    octets: bytes | None = None
+    """Those bytes, on the way to a worker that cannot read them from the file itself."""
 
     @property
     def size_bytes(self) -> int:
@@ -114,6 +117,8 @@ class FileLayout:
     sha256: bytes
     shape: Shape
     chunks: tuple[Chunk, ...]
+    is_packed: bool = False
+    """Its chunks are no byte ranges of the file: they go to workers with their bytes."""
 
     @property
     def row_count(self) -> int:

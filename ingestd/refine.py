@@ -1,6 +1,5 @@
 """Parse, validate, transform, encode: the one function sent to a worker. Pure and synchronous."""
 
-import os
 import pickle
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,18 +78,14 @@ def warm(sources: Sequence[bytes]) -> None:
 
 
 def _refine_nothing(compiled: Compiled, pickled: bytes) -> None:
-    """One row through every stage, read from a file in memory."""
+    """One row through every stage, as if it were a file."""
     source, schema = compiled.source, compiled.transform.schema
     columns = tuple(source.columns)
     row = source.csv.delimiter.join("0" * len(columns)).encode() + b"\n"
     run = Run("00" * 8, source.name, 0)
-    with os.fdopen(os.memfd_create(source.name), "wb", buffering=0) as stream:
-        stream.write(row)
-        seen = os.fstat(stream.fileno())
-        stat = FileStat(seen.st_dev, seen.st_ino, len(row), seen.st_mtime_ns, seen.st_ctime_ns)
-        path = Path(f"/proc/self/fd/{stream.fileno()}")
-        chunk = Chunk(path, stat, Position(), Position(len(row), 1, 1))
-        refine(Plan(pickled, Shape(columns), run, Limits()), chunk)
+    stat = FileStat(0, 0, len(row), 0, 0)
+    chunk = Chunk(Path(source.name), stat, Position(), Position(len(row), 1, 1), row)
+    refine(Plan(pickled, Shape(columns), run, Limits()), chunk)
     nulls = pl.DataFrame({name: [None] for name in schema}, dtypes_of(dict(schema)))
     encode(nulls.with_columns(pl.Series(ROW, [0], pl.UInt32)), schema, [Part(run, 1, 0)])
 
@@ -181,7 +176,7 @@ def _share_out(
         first, last = last, last + height
         begin = int(encoded.ends[first - 1]) if first else 0
         ends = encoded.ends[first:last] - begin
-        chunk = part.records.chunk
+        chunk = replace(part.records.chunk, octets=None)  # they are not sent back
         yield RefinedChunk(
             chunk=chunk,
             documents=bytes(octets[begin : begin + int(ends[-1])]) if ends.size else b"",

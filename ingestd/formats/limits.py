@@ -8,10 +8,13 @@ from ingestd.records import FileStat
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes: of a chunk, about; of a record, at most."""
+    """Bytes: of a chunk, about; of a record and of an unpacked file, at most."""
 
     chunk_bytes: int = 2**21
     max_record_bytes: int = 2**23
+    max_unpacked_bytes: int = 2**40
+    max_unpack_ratio: int = 1000
+    """How many times as large as a compressed file its content may be."""
 
 
 def changed(now: os.stat_result, found: FileStat) -> bool:

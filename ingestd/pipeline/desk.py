@@ -44,8 +44,12 @@ class Desk:
 
     @property
     def limits(self) -> Limits:
-        """How files are cut."""
-        return Limits(self.settings.refine.chunk_bytes, self.settings.refine.max_record_bytes)
+        """How files are cut and unpacked."""
+        refine = self.settings.refine
+        return Limits(
+            refine.chunk_bytes, refine.max_record_bytes,
+            refine.max_unpacked_bytes, refine.max_unpack_ratio,
+        )  # fmt: skip
 
     def finished(self, file: ClaimedFile, outcome: Outcome) -> FileResult:
         """Tell that a file ended; nothing more happens to it in this attempt."""

@@ -9,14 +9,16 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from ingestd.config.source import SourceSpec
 from ingestd.documents import Run
+from ingestd.errors import FileRefused
 from ingestd.ledger import Claim, Commit, Ending, now
+from ingestd.pipeline.chunks import ready_chunks
 from ingestd.pipeline.desk import Desk, Outcome
 from ingestd.pipeline.finish import Committed, finish
 from ingestd.pipeline.job import ChunkTask, FileJob
 from ingestd.pipeline.policy import cause_of, describe, reaction_to
 from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
 from ingestd.pipeline.together import Together
-from ingestd.records import Chunk, ClaimedFile, FileLayout, FileResult, FileState, Rejection
+from ingestd.records import ClaimedFile, FileLayout, FileResult, FileState, Rejection
 from ingestd.refine import Plan, Repeats
 from ingestd.validate import unique_columns
 
@@ -83,30 +85,38 @@ class Loading:
         repeats = await self._survey(job)
         if job.claim.is_stale or job.layout.size_bytes > self.desk.limits.chunk_bytes:
             await self.desk.ledger.loading(job.file)  # else it is done in a moment
-        for chunk, repeated in zip(job.remaining_chunks, repeats, strict=True):
-            if job.has_failed or self.is_stopping:
-                break
-            job.open_chunk()
-            await outbox.send(ChunkTask(job, chunk, repeated))
+        try:
+            await self._hand_out(job, repeats, outbox)
+        except FileRefused as error:
+            job.fail(error)
         await job.settled()
         if not job.is_complete:
             await job.checkpoint(self.desk.ledger)
 
+    async def _hand_out(
+        self, job: FileJob, repeats: Sequence[Repeats | None],
+        outbox: MemoryObjectSendStream[ChunkTask],
+    ) -> None:  # fmt: skip
+        left = iter(repeats)
+        async for chunk in ready_chunks(job.layout, job.remaining_chunks, self.desk.limits):
+            if job.has_failed or self.is_stopping:
+                break
+            job.open_chunk()
+            await outbox.send(ChunkTask(job, chunk, next(left)))
+
     async def _survey(self, job: FileJob) -> list[Repeats | None]:
         """What has to be known of the whole file first, if its source asks for such things."""
-        chunks, workers = job.layout.chunks, self.desk.workers
+        chunks = job.layout.chunks
         repeats: list[Repeats | None] = [None] * len(chunks)
         if unique_columns(job.source):
-            repeats = [*await find_repeats(job.plan, chunks, workers)]
+            repeats = [*await find_repeats(job.plan, job.layout, self.desk.workers)]
         if job.source.errors.has_budget and not job.claim.start.row:
-            await self._spend_budget(job, list(zip(chunks, repeats, strict=True)))
+            await self._spend_budget(job, repeats)
         return repeats[len(chunks) - len(job.remaining_chunks) :]
 
-    async def _spend_budget(
-        self, job: FileJob, tasks: Sequence[tuple[Chunk, Repeats | None]]
-    ) -> None:  # fmt: skip
-        trial = replace(job.plan, is_trial=True)
-        counts, job.refused_in_trial = await try_whole_file(trial, tasks, self.desk.workers)
+    async def _spend_budget(self, job: FileJob, repeats: Sequence[Repeats | None]) -> None:
+        trial, workers = replace(job.plan, is_trial=True), self.desk.workers
+        counts, job.refused_in_trial = await try_whole_file(trial, job.layout, repeats, workers)
         require_within_budget(counts, job.source)
         job.refused_in_trial = []
 

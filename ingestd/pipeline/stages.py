@@ -29,7 +29,10 @@ _MOST_TOGETHER_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class RefinedBundle:
-    """Refined chunks on their way to MongoDB; ``size_bytes`` of the budget are their own."""
+    """Refined chunks on their way to MongoDB; ``size_bytes`` of the budget are their own.
+
+    The tasks keep the bytes of unpacked chunks, for the rows that MongoDB may refuse.
+    """
 
     tasks: Sequence[ChunkTask]
     refined: Sequence[RefinedChunk]
@@ -133,7 +136,8 @@ class RefineStage:
     def _bundle(self, tasks: Sequence[ChunkTask], refined: Sequence[RefinedChunk]) -> RefinedBundle:
         for chunk in refined:
             self.events.chunk_refined(tasks[0].job.source.name, chunk)
-        return RefinedBundle(tasks, refined, sum(map(_size_bytes, refined)))
+        unpacked_bytes = sum(len(task.chunk.octets or b"") for task in tasks)
+        return RefinedBundle(tasks, refined, sum(map(_size_bytes, refined)) + unpacked_bytes)
 
 
 def _size_bytes(refined: RefinedChunk) -> int:
@@ -212,9 +216,7 @@ class LoadStage:
         """The rows of a chunk that ingestd refused, and those that MongoDB did."""
         if not faults:
             return refined.rejections
-        recovered = await run_twice(
-            self.workers, recover_rows, task.job.plan, refined.chunk, faults
-        )
+        recovered = await run_twice(self.workers, recover_rows, task.job.plan, task.chunk, faults)
         return [*refined.rejections, *recovered]
 
     async def _chunk_durable(

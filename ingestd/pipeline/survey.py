@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileHeld
-from ingestd.records import Chunk, Counts, Rejection
+from ingestd.pipeline.chunks import ready_chunks
+from ingestd.records import Chunk, Counts, FileLayout, Rejection
 from ingestd.refine import Plan, Repeats, digest_values, refine
 from ingestd.workers import Workers, run_twice
 
@@ -21,12 +22,13 @@ _KEPT_REJECTIONS = 1000
 """Of a held file: enough to see what is wrong with it."""
 
 
-async def find_repeats(plan: Plan, chunks: Sequence[Chunk], workers: Workers) -> list[Repeats]:
+async def find_repeats(plan: Plan, layout: FileLayout, workers: Workers) -> list[Repeats]:
     """Per chunk and unique column, the records (from 0) whose value stands in an earlier row.
 
     Memory: 16 bytes per row and unique column. Null never repeats.
     """
     parts: dict[str, list[npt.NDArray[np.uint64]]] = {}
+    chunks = ready_chunks(layout, layout.chunks, plan.limits)
     async for digests in _in_order(workers, lambda chunk: (digest_values, plan, chunk), chunks):
         for column, digest in digests.items():
             parts.setdefault(column, []).append(np.frombuffer(digest, np.uint64).reshape(-1, 2))
@@ -34,7 +36,8 @@ async def find_repeats(plan: Plan, chunks: Sequence[Chunk], workers: Workers) ->
         column: await anyio.to_thread.run_sync(_repeated_rows, np.concatenate(digests))
         for column, digests in parts.items()
     }
-    return [_repeats_of(chunk, chunks[0].start.row, repeated) for chunk in chunks]
+    first_row = layout.chunks[0].start.row
+    return [_repeats_of(chunk, first_row, repeated) for chunk in layout.chunks]
 
 
 def _repeated_rows(digests: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -59,14 +62,14 @@ def _repeats_of(
 
 
 async def try_whole_file(
-    plan: Plan, tasks: Sequence[tuple[Chunk, Repeats | None]], workers: Workers
+    plan: Plan, layout: FileLayout, repeats: Sequence[Repeats | None], workers: Workers
 ) -> tuple[Counts, list[Rejection]]:
     """Refine all chunks without keeping documents; counts, and the first of the rejections."""
     counts, rejections = Counts(), list[Rejection]()
-    repeats = {chunk.start.row: repeated for chunk, repeated in tasks}
+    left = iter(repeats)
     calls = _in_order(
-        workers, lambda chunk: (refine, plan, chunk, repeats[chunk.start.row]),
-        [chunk for chunk, _ in tasks],
+        workers, lambda chunk: (refine, plan, chunk, next(left)),
+        ready_chunks(layout, layout.chunks, plan.limits),
     )  # fmt: skip
     async for refined in calls:
         counts += Counts(
@@ -92,19 +95,28 @@ def require_within_budget(counts: Counts, source: SourceSpec) -> None:
 async def _in_order(
     workers: Workers,
     call_for: Callable[[Chunk], tuple[Any, ...]],
-    chunks: Sequence[Chunk],
+    chunks: AsyncIterator[Chunk],
 ) -> AsyncIterator[Any]:
     """Run the calls for all chunks, a few at once, and yield their results in order."""
-    for first in range(0, len(chunks), _AHEAD):
-        batch = chunks[first : first + _AHEAD]
+    async for batch in _batches(chunks):
         results: list[Any] = [None] * len(batch)
 
-        async def run(index: int, chunk: Chunk, results: list[Any]) -> None:
-            function, *arguments = call_for(chunk)
-            results[index] = await run_twice(workers, function, *arguments)
+        async def run(index: int, call: tuple[Any, ...], results: list[Any]) -> None:
+            results[index] = await run_twice(workers, *call)
 
         async with anyio.create_task_group() as group:
             for index, chunk in enumerate(batch):
-                group.start_soon(run, index, chunk, results)
+                group.start_soon(run, index, call_for(chunk), results)
         for result in results:
             yield result
+
+
+async def _batches(chunks: AsyncIterator[Chunk]) -> AsyncIterator[list[Chunk]]:
+    batch: list[Chunk] = []
+    async for chunk in chunks:
+        batch.append(chunk)
+        if len(batch) == _AHEAD:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -39,7 +39,7 @@ def _csv() -> Sample:
         good=("number,text\n" + "".join(lines)).encode(),
         damaged=("number,text\n" + "".join(damaged)).encode(),
         damaged_row=50,
-        foreign=b"\x1f\x8b\x08\0 no text",
+        foreign=b"PAR1 no text",
     )
 
 

@@ -233,6 +233,19 @@ async def run(pipeline: Pipeline, *files: FoundFile) -> None:
     await pipeline.run(receive)
 
 
+async def stop_after_a_chunk(world: World, file: FoundFile) -> list[Any]:
+    """The answers of a pipeline that is told to stop as soon as a worker has done something."""
+    answers: list[Any] = []
+
+    def stop() -> None:
+        pipeline.stop_soon()
+
+    desk = world.with_workers(InThread(after=stop)).desk
+    pipeline = Pipeline(desk, lambda *answer: answers.append(answer), 1)
+    await run(pipeline, file)
+    return answers
+
+
 def make_desk(settings: Settings, sources: Any, mongo: Mongo, workers: Workers) -> Desk:
     events = Events(Metrics())
     ledger, rejects = Ledger(mongo), Rejects(mongo)

@@ -9,12 +9,20 @@ from typing import Any
 
 import anyio
 import pytest
-from pipeline_world import InThread, World, csv, found, many, opened, run, source
+from pipeline_world import (
+    InThread,
+    World,
+    csv,
+    found,
+    many,
+    opened,
+    source,
+    stop_after_a_chunk,
+)  # fmt: skip
 
 from ingestd.errors import WorkerLost
-from ingestd.pipeline import Pipeline
 from ingestd.pipeline.stages import ByteBudget
-from ingestd.records import FileState, FoundFile
+from ingestd.records import FileState
 
 GOOD = csv((1, 1.5, "a"), (2, 2.5, "b"), (3, 3.5, "c"))
 MIXED = csv((1, 1.5, "a"), (2, -2.5, "b"), (3, "x", "c"))
@@ -64,7 +72,8 @@ async def test_a_mended_rejects_file_can_be_dropped(world: World) -> None:
         (b"", "empty_file"),
         (b"id,amount,note\n", "no_rows"),
         (b"id,note\n1,a\n", "missing_column"),
-        (b"\x1f\x8b\x08rest", "wrong_format"),
+        (b"\x1f\x8b\x08rest", "damaged_archive"),
+        (b"PAR1rest", "wrong_format"),
     ],
 )
 async def test_a_file_that_cannot_load_is_set_aside_with_a_report(
@@ -427,19 +436,6 @@ async def test_a_directory_with_the_name_of_the_archived_file_is_left_alone(worl
 
 
 # stopping
-
-
-async def stop_after_a_chunk(world: World, file: FoundFile) -> list[Any]:
-    """The answers of a pipeline that is told to stop as soon as a worker has done something."""
-    answers: list[Any] = []
-
-    def stop() -> None:
-        pipeline.stop_soon()
-
-    desk = world.with_workers(InThread(after=stop)).desk
-    pipeline = Pipeline(desk, lambda *answer: answers.append(answer), 1)
-    await run(pipeline, file)
-    return answers
 
 
 async def test_a_load_that_is_stopped_goes_on_where_it_was(world: World) -> None:

@@ -19,7 +19,7 @@ from ingestd.files import look
 from ingestd.formats import csv
 from ingestd.formats.limits import Limits
 from ingestd.pipeline.survey import find_repeats, try_whole_file
-from ingestd.records import Chunk, FileLayout, RefinedChunk, Rejection, Violation
+from ingestd.records import FileLayout, RefinedChunk, Rejection, Violation
 from ingestd.refine import Plan, compile_source, recover_rows, refine, refine_together, warm
 
 FILE_ID = "fedcba9876543210"
@@ -233,7 +233,7 @@ async def test_repeats_are_all_but_the_first_row_with_a_value(
 ) -> None:
     octets = b"".join(b"%b,%b\n" % pair for pair in cells)
     file = laid(octets, UNIQUE, chunk_bytes)
-    repeats = await find_repeats(file.plan, file.layout.chunks, Inline())
+    repeats = await find_repeats(file.plan, file.layout, Inline())
     for column, values in (
         ("number", [NUMBERS[number] for number, _ in cells]),
         ("text", [TEXTS[text] for _, text in cells]),
@@ -258,7 +258,7 @@ def _all_but_first(values: list[Any]) -> set[int]:
 
 async def test_repeated_rows_are_refused_in_every_chunk(laid: Callable[..., Laid]) -> None:
     file = laid(b"1,a\n2,b\n1,c\n3,b\n1,a\n", UNIQUE, 5)
-    repeats = await find_repeats(file.plan, file.layout.chunks, Inline())
+    repeats = await find_repeats(file.plan, file.layout, Inline())
     chunks = [
         refine(file.plan, chunk, repeated)
         for chunk, repeated in zip(file.layout.chunks, repeats, strict=True)
@@ -280,8 +280,8 @@ async def test_a_trial_of_a_whole_file_counts_all_and_keeps_the_first_rejections
     octets = b"".join(b"%d,a,\n" % (i - 1500) for i in range(4000))
     file = laid(octets, chunk_bytes=1000)
     plan = replace(file.plan, is_trial=True)
-    tasks: list[tuple[Chunk, None]] = [(chunk, None) for chunk in file.layout.chunks]
-    counts, rejections = await try_whole_file(plan, tasks, Inline())
+    repeats = [None] * len(file.layout.chunks)
+    counts, rejections = await try_whole_file(plan, file.layout, repeats, Inline())
     assert counts.is_balanced
     assert (counts.record_count, counts.error_count) == (4000, 1501)
     assert [rejection.row for rejection in rejections] == list(range(1, 1001))

@@ -25,6 +25,7 @@ HOMES = {
     "pymongo": {"mongo"},
     "bson": {"mongo", "documents", "api"},
     "polars": {"formats", "validate", "transform", "documents", "refine"},
+    "backports": {"formats"},
     "pyarrow": {"documents", "elements"},
     "numpy": {"formats", "documents", "elements", "refine", "load", "pipeline"},
     "aiohttp": {"api"},
@@ -42,7 +43,7 @@ HOMES = {
 """Outside library and the modules that may import it; anyio, the concurrency itself, is free."""
 
 FREE = {"anyio"}
-STANDARD_LIBRARY = sys.stdlib_module_names
+STANDARD_LIBRARY = sys.stdlib_module_names | {"compression"}  # from Python 3.14 on
 LONGEST_FUNCTION = 60
 LONGEST_MODULE = 400
 

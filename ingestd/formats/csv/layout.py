@@ -1,17 +1,16 @@
 """One pass over a CSV file: its digest, its header, and the cuts between its chunks."""
 
-import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingestd.config.source import SourceSpec
-from ingestd.errors import FileRefused, FileUnavailable
+from ingestd.errors import FileRefused
+from ingestd.formats.content import Content, opened
 from ingestd.formats.csv.dialect import dialect_of
 from ingestd.formats.csv.header import MAGIC_BYTES, Header, read_header, refuse_other_formats
 from ingestd.formats.csv.records import Scan, find_records
-from ingestd.formats.limits import Limits, changed
+from ingestd.formats.limits import Limits
 from ingestd.records import Chunk, FileLayout, FileStat, Position, Shape
 
 _MAX_WAITING_BYTES = 2**26
@@ -39,77 +38,48 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
         FileRefused: empty, not CSV, or its header lacks a column of the schema.
         FileUnavailable: it changed meanwhile or cannot be read.
     """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb", buffering=0) as stream:
-            if changed(os.fstat(stream.fileno()), stat):
-                raise FileUnavailable("file_changed", f"{path.name} changed before it was read")
-            reader = _Reader(stream.fileno(), digest, limits.chunk_bytes)
-            header, cuts = _lay_out(reader, source, limits)
-            if changed(os.fstat(stream.fileno()), stat):
-                raise FileUnavailable(
-                    "file_changed",
-                    f"{path.name} changed while it was read",
-                    "write under another name and rename when it is complete",
-                )
-    except OSError as error:
-        raise FileUnavailable(
-            "unreadable_file", f"{path.name} cannot be read: {error.strerror}",
-            "check its owner and mode",
-        ) from error  # fmt: skip
+    with opened(path, stat, limits) as content:
+        header, cuts = _lay_out(content, source, limits)
     chunks = tuple(_place(cuts, header.octets, path, stat))
-    return FileLayout(digest.digest(), Shape(header.columns, header.octets), chunks)
+    shape = Shape(header.columns, header.octets)
+    return FileLayout(content.sha256, shape, chunks, content.is_packed)
 
 
-class _Reader:
-    """The bytes of a file in blocks, hashed on the way."""
-
-    def __init__(self, fd: int, digest: "hashlib._Hash", block_bytes: int) -> None:
-        self._fd, self._digest, self._block_bytes = fd, digest, block_bytes
-        self.is_at_end = False
-
-    def read(self) -> bytes:
-        block = os.read(self._fd, self._block_bytes)
-        self._digest.update(block)
-        self.is_at_end = not block
-        return block
-
-
-def _lay_out(reader: _Reader, source: SourceSpec, limits: Limits) -> tuple[Header, list[_Cut]]:
-    block = _read_start(reader)
+def _lay_out(content: Content, source: SourceSpec, limits: Limits) -> tuple[Header, list[_Cut]]:
+    block = _read_start(content)
     while (
-        header := read_header(block, source, limits, is_final=reader.is_at_end)
+        header := read_header(block, source, limits, is_final=content.is_at_end)
     ) is None:  # fmt: skip
         _refuse_if_endless(len(block))
-        block += reader.read()
+        block += content.read()
     scan = Scan(dialect_of(source.csv), limits.max_record_bytes)
-    cuts = list(_joined(_cuts(reader, block[len(header.octets) :], scan)))
+    cuts = list(_joined(_cuts(content, block[len(header.octets) :], scan)))
     if not any(cut.rows for cut in cuts):
         raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
     return header, cuts
 
 
-def _read_start(reader: _Reader) -> bytes:
-    block = reader.read()
+def _read_start(content: Content) -> bytes:
+    block = content.read()
     if not block:
         raise FileRefused("empty_file", "the file is empty", "nothing to load; ask the sender")
-    while len(block) < MAGIC_BYTES and not reader.is_at_end:
-        block += reader.read()
+    while len(block) < MAGIC_BYTES and not content.is_at_end:
+        block += content.read()
     refuse_other_formats(block)
     return block
 
 
-def _cuts(reader: _Reader, rest: bytes, scan: Scan) -> Iterator[_Cut]:
+def _cuts(content: Content, rest: bytes, scan: Scan) -> Iterator[_Cut]:
     """Cut the rest of the file into runs of whole records, one per block read."""
     is_final = False
     while not is_final:
-        is_final = reader.is_at_end
+        is_final = content.is_at_end
         cut = _cut(rest, scan, is_final=is_final)
         yield cut
         rest = rest[cut.size_bytes :]
         _refuse_if_endless(len(rest))
         if not is_final:
-            rest += reader.read()
+            rest += content.read()
 
 
 def _cut(block: bytes, scan: Scan, *, is_final: bool) -> _Cut:

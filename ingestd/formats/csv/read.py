@@ -1,6 +1,5 @@
 """The records of one chunk as a frame of text, and what is wrong with the others."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,11 +7,11 @@ import numpy.typing as npt
 import polars as pl
 
 from ingestd.config.source import SourceSpec
-from ingestd.errors import FileUnavailable
+from ingestd.formats.content import file_changed, read_octets
 from ingestd.formats.csv.dialect import Dialect, dialect_of
 from ingestd.formats.csv.quotes import count_fields
 from ingestd.formats.csv.records import Scan, find_records
-from ingestd.formats.limits import Limits, changed
+from ingestd.formats.limits import Limits
 from ingestd.formats.text import Records, Text, TextChunk
 from ingestd.records import ROW, Chunk, Shape, Violation
 
@@ -41,42 +40,18 @@ def read(
 
 
 def _read_chunk(chunk: Chunk, scan: Scan, field_count: int, first: int) -> TextChunk:
-    octets = _read_octets(chunk)
+    octets = read_octets(chunk)
+    if not octets.endswith(b"\n"):  # the last record of the file
+        octets += b"\n"
     found = find_records(octets, scan, is_final=True)
     if found.starts.size != chunk.row_count:
-        raise _changed(chunk)
+        raise file_changed(chunk.path)
     records = Records(chunk, octets, found.starts, found.ends)
     faults = _find_miscounted(records, scan.dialect, field_count)
     faults |= {i: Violation(None, rule, None, _FAULTS[rule]) for i, rule in found.faults.items()}
     faults |= _find_nul(records)
     faults |= _find_undecodable(records, scan.dialect)
     return TextChunk(records, faults, first)
-
-
-def _read_octets(chunk: Chunk) -> bytes:
-    """The chunk's bytes, with a record end after the last record even if the file lacks it."""
-    try:
-        fd = os.open(chunk.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            octets = os.pread(fd, chunk.size_bytes, chunk.start.offset_bytes)
-            is_changed = changed(os.fstat(fd), chunk.stat)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise FileUnavailable(
-            "unreadable_file", f"{chunk.path.name} cannot be read: {error.strerror}",
-            "was it removed or its mode changed while it was loaded?",
-        ) from error  # fmt: skip
-    if is_changed or len(octets) != chunk.size_bytes:
-        raise _changed(chunk)
-    return octets if octets.endswith(b"\n") else octets + b"\n"
-
-
-def _changed(chunk: Chunk) -> FileUnavailable:
-    return FileUnavailable(
-        "file_changed", f"{chunk.path.name} changed while it was loaded",
-        "write under another name and rename when it is complete",
-    )  # fmt: skip
 
 
 def _find_miscounted(records: Records, dialect: Dialect, expected: int) -> Faults:

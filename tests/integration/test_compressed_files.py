@@ -1,0 +1,235 @@
+"""Compressed files: the same rows as from the plain one, or a refusal; and memory stays flat."""
+
+import bz2
+import gzip
+import lzma
+import pickle
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from backports import zstd
+from csv_world import source_of
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pipeline_world import World, csv, many, opened, source, stop_after_a_chunk
+
+from ingestd.documents import Run
+from ingestd.errors import FileRefused, FileUnavailable
+from ingestd.files import look
+from ingestd.formats import csv as csv_format
+from ingestd.formats.content import fill
+from ingestd.formats.limits import Limits
+from ingestd.records import FileLayout, FileState
+from ingestd.refine import Plan, refine
+
+SAMPLES = Path(__file__).parents[1] / "data" / "compressed"
+PLAIN = (SAMPLES / "orders.csv").read_bytes()
+GOOD = [
+    "orders.csv.gz", "orders.csv.bz2", "orders.csv.xz", "orders.csv.zst",
+    "two-members.csv.gz", "padded-with-zeros.csv.gz", "skippable-frame.csv.zst",
+]  # fmt: skip
+REFUSED = {
+    "truncated.csv.gz": "truncated_archive",
+    "truncated.csv.bz2": "truncated_archive",
+    "truncated.csv.xz": "truncated_archive",
+    "truncated.csv.zst": "truncated_archive",
+    "damaged.csv.gz": "damaged_archive",
+    "damaged.csv.bz2": "damaged_archive",
+    "damaged.csv.xz": "damaged_archive",
+    "damaged.csv.zst": "damaged_archive",
+    "garbage-behind.csv.gz": "damaged_archive",
+    "twice.csv.gz.gz": "wrong_format",
+    "empty.csv.gz": "empty_file",
+}
+CHECKED: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
+"""As the program zstd does it."""
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+    "zstd": lambda octets: zstd.compress(octets, options=CHECKED),
+}
+COLUMNS = source_of(["id", "amount", "note"])
+SMALL = Limits(chunk_bytes=64)
+
+
+@pytest.fixture
+async def world(mongo_uri: str, database: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(mongo_uri, database, tmp_path) as world:
+        yield world
+
+
+def lay_out(path: Path, octets: bytes, limits: Limits = SMALL) -> FileLayout:
+    path.write_bytes(octets)
+    return csv_format.lay_out(path, look(path), COLUMNS, limits)
+
+
+# what is in them
+
+
+@pytest.mark.parametrize("name", GOOD)
+async def test_a_compressed_file_loads_like_the_plain_one(world: World, name: str) -> None:
+    result = await world.load(name, (SAMPLES / name).read_bytes())
+    assert (result.state, result.counts.record_count) == (FileState.ARCHIVED, 20)
+    assert [(row["id"], row["amount"], row["note"]) for row in world.rows()] == [
+        (n, n / 4, f"note {n}") for n in range(1, 21) if n != 7
+    ]
+    (error,) = world.rows("errors")
+    assert (error["row"], error["line"], error["raw"]) == (7, 8, "7,-1,note 7")
+    assert result.rejects_file is not None
+    assert result.rejects_file.read_bytes() == b"id,amount,note\n7,-1,note 7\n"
+    assert Path(world.files[0]["archived_to"]).read_bytes() == (SAMPLES / name).read_bytes()
+
+
+@pytest.mark.parametrize("codec", PACK)
+def test_it_is_cut_like_the_plain_one_and_each_chunk_gets_its_bytes(
+    codec: str, tmp_path: Path
+) -> None:
+    plain = lay_out(tmp_path / "a.csv", PLAIN)
+    packed = lay_out(tmp_path / "a.csv.packed", PACK[codec](PLAIN))
+    assert [(c.start, c.end) for c in packed.chunks] == [(c.start, c.end) for c in plain.chunks]
+    assert (packed.is_packed, plain.is_packed) == (True, False)
+    assert packed.sha256 != plain.sha256
+    filled = list(fill(packed.chunks, SMALL))
+    assert packed.shape.header + b"".join(chunk.octets or b"" for chunk in filled) == PLAIN
+    assert list(fill(packed.chunks[3:], SMALL)) == filled[3:]
+
+
+# what is wrong with them
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_nothing_of_a_broken_one_is_loaded(world: World, name: str) -> None:
+    result = await world.load(name, (SAMPLES / name).read_bytes())
+    assert (result.state, world.files[0]["error"]["type"]) == (FileState.FAILED, REFUSED[name])
+    assert result.hint
+    assert world.rows() == []
+    assert world.found("failed", "orders") == [name, f"{name}.error.json"]
+
+
+@pytest.mark.parametrize("codec", PACK)
+def test_one_that_is_cut_off_anywhere_is_refused(codec: str, tmp_path: Path) -> None:
+    packed = PACK[codec](PLAIN)
+    for length in range(len(packed)):
+        with pytest.raises(FileRefused):
+            lay_out(tmp_path / "a", packed[:length])
+
+
+@pytest.mark.parametrize("codec", PACK)
+@given(data=st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_byte_is_noticed_or_without_consequence(
+    codec: str, data: st.DataObject, tmp_path: Path
+) -> None:
+    packed = bytearray(PACK[codec](PLAIN))
+    packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        layout = lay_out(tmp_path / "a", bytes(packed))
+    except FileRefused:
+        return
+    filled = fill(layout.chunks, SMALL)
+    assert layout.shape.header + b"".join(chunk.octets or b"" for chunk in filled) == PLAIN
+
+
+def test_one_that_changes_between_two_chunks_is_unavailable(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv.gz"
+    chunks = fill(lay_out(path, gzip.compress(PLAIN)).chunks, SMALL)
+    next(chunks)
+    path.write_bytes(gzip.compress(PLAIN.replace(b"note", b"NOTE")))
+    with pytest.raises(FileUnavailable):
+        list(chunks)
+
+
+def test_without_the_library_the_message_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "backports", None)
+    monkeypatch.setitem(sys.modules, "compression", None)
+    with pytest.raises(FileRefused) as refused:
+        lay_out(tmp_path / "a.csv.zst", zstd.compress(PLAIN))
+    assert refused.value.error_type == "missing_extra"
+    assert "pip install 'ingestd[zstd]'" in refused.value.hint
+
+
+# bombs
+
+
+def bomb(codec: str, size_bytes: int) -> bytes:
+    """Nothing but the same line."""
+    line = b"1,1,aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+    member_bytes = size_bytes // 16
+    member = PACK[codec](line * (member_bytes // len(line)))
+    return PACK[codec](b"id,amount,note\n") + member * 16
+
+
+@pytest.mark.parametrize("codec", ["bzip2", "xz", "zstd"])
+def test_a_bomb_is_refused_before_it_goes_off(codec: str, tmp_path: Path) -> None:
+    octets = bomb(codec, 80 * 2**20)
+    started = time.process_time()
+    with pytest.raises(FileRefused) as refused:
+        lay_out(tmp_path / "bomb", octets, Limits())
+    assert (refused.value.error_type, time.process_time() - started < 5) == (
+        "unpacks_to_too_much", True,
+    )  # fmt: skip
+    assert "refine.max_unpack_ratio" in refused.value.hint
+
+
+def test_a_repetitive_file_below_64_MiB_is_no_bomb(tmp_path: Path) -> None:  # noqa: N802
+    layout = lay_out(tmp_path / "a.csv.zst", bomb("zstd", 30 * 2**20), Limits())
+    assert layout.size_bytes > 29 * 2**20
+
+
+def test_no_file_unpacks_to_more_than_the_settings_allow(tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match=r"refine\.max_unpacked_bytes"):
+        lay_out(tmp_path / "a.csv.gz", gzip.compress(PLAIN), Limits(max_unpacked_bytes=100))
+
+
+# through the pipeline
+
+
+async def test_it_goes_on_from_its_checkpoint(
+    mongo_uri: str, database: str, tmp_path: Path
+) -> None:
+    """Stopped after the first chunk, it skips what is durable."""
+    async with opened(mongo_uri, database, tmp_path, load={"checkpoint_interval": 0}) as world:
+        file = world.drop("a.csv.gz", gzip.compress(many(2000)))
+        await stop_after_a_chunk(world, file)
+        (entry,) = world.files
+        assert 0 < entry["rows_done"] < 2000
+        await world.offer(file)
+        (entry,) = world.files
+        assert (entry["state"], entry["record_count"]) == ("archived", 2000)
+        assert world.ids() == [n for n in range(1, 2001) if n % 10]
+
+
+async def test_what_asks_for_the_whole_file_first_works(
+    mongo_uri: str, database: str, tmp_path: Path
+) -> None:
+    rules = {"amount": {"min": 0}, "id": {"unique": True}}
+    spec = source(validation_rules=rules, errors={"max_rate": 0.5})
+    async with opened(mongo_uri, database, tmp_path, spec) as world:
+        content = many(2000) + b"1,1,again\n"
+        result = await world.load("a.csv.gz", gzip.compress(content))
+        assert (result.state, result.counts.error_count) == (FileState.ARCHIVED, 201)
+
+
+async def test_rows_that_mongodb_refuses_are_told_with_their_text(world: World) -> None:
+    await world.load("first.csv", csv((1, 1, "a")))
+    with world.refusing("orders", {"id": {"$ne": 1500}}):
+        await world.load("a.csv.gz", gzip.compress(many(2000, refused_every=5000)))
+    (error,) = world.rows("errors")
+    assert (error["row"], error["raw"]) == (1500, "1500,375.0,note 1500")
+    assert error["record"] == {"id": "1500", "amount": "375.0", "note": "note 1500"}
+
+
+def test_refined_chunks_leave_the_bytes_behind(tmp_path: Path) -> None:
+    """They went to the worker; sending them back would cost as much again."""
+    layout = lay_out(tmp_path / "a.csv.gz", gzip.compress(PLAIN))
+    run = Run("00" * 8, COLUMNS.name, 0)
+    plan = Plan(pickle.dumps(COLUMNS), layout.shape, run, SMALL)
+    first = next(fill(layout.chunks, SMALL))
+    assert refine(plan, first).chunk == replace(first, octets=None) == layout.chunks[0]
