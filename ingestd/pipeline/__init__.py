@@ -3,9 +3,10 @@
     found files ──► intake ──► refine ──► load ──► (intake finishes the file)
                     files at    one task    some
                     once        per worker  writers
+                                └── twice: for small files and for large ones ──┘
 
 Closing a stream is the message: when the inbox closes, the intake finishes what it has and
-closes the next stream, and so on to the end. What each error leads to is in ``policy.py``.
+closes both lanes, and so on to the end. What each error leads to is in ``policy.py``.
 """
 
 import anyio
@@ -13,10 +14,11 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ingestd.pipeline.desk import Desk
 from ingestd.pipeline.intake import Done, Intake
-from ingestd.pipeline.job import ChunkTask, FileJob
+from ingestd.pipeline.job import FileJob
+from ingestd.pipeline.lanes import Crew, Lanes
 from ingestd.pipeline.loading import Loading
 from ingestd.pipeline.recovery import recover
-from ingestd.pipeline.stages import ByteBudget, LoadStage, RefinedBundle, RefineStage
+from ingestd.pipeline.stages import ByteBudget, LoadStage, RefineStage
 from ingestd.records import FoundFile
 
 __all__ = ["Desk", "Done", "Pipeline", "recover"]
@@ -26,18 +28,19 @@ class Pipeline:
     """Takes found files until its inbox closes, and loads them."""
 
     def __init__(self, desk: Desk, done: Done, worker_count: int) -> None:
-        self._settings = desk.settings.load
+        settings = desk.settings.load
         self._loading = Loading(desk)
-        large = anyio.CapacityLimiter(self._settings.large_files_at_once)
+        large = anyio.CapacityLimiter(settings.large_files_at_once)
         self._intake = Intake(desk, self._loading, done, large)
-        self._refiners = worker_count + 1  # one more, so that no worker waits for the next chunk
-        budget = ByteBudget(self._settings.memory, desk.events)
+        self._files_at_once = settings.files_at_once
+        budget = ByteBudget(settings.memory, desk.events)
         bundle_bytes = desk.settings.refine.chunk_bytes
-        self._refine = RefineStage(desk.workers, budget, desk.events, bundle_bytes)
-        self._load = LoadStage(
-            desk.loader, desk.rejects, desk.ledger, desk.workers, budget, desk.events,
-            self._settings,
-        )  # fmt: skip
+        refine = RefineStage(desk.workers, budget, desk.events, bundle_bytes)
+        load = LoadStage(
+            desk.loader, desk.rejects, desk.ledger, desk.workers, budget, desk.events, settings
+        )
+        refiners = worker_count + 1  # one more, so that no worker waits for the next chunk
+        self._crew = Crew(refine, refiners, load, settings.writers)
 
     @property
     def jobs(self) -> list[FileJob]:
@@ -50,19 +53,14 @@ class Pipeline:
 
     async def run(self, inbox: MemoryObjectReceiveStream[FoundFile]) -> None:
         """Until the inbox is closed and everything taken from it has ended."""
-        chunks_in, chunks_out = anyio.create_memory_object_stream[ChunkTask](0)
-        loads_in, loads_out = anyio.create_memory_object_stream[RefinedBundle](0)
-        async with anyio.create_task_group() as group, inbox, chunks_in, chunks_out:
-            async with loads_in, loads_out:
-                for n in range(self._settings.files_at_once):
-                    group.start_soon(
-                        self._intake.run, inbox.clone(), chunks_in.clone(), name=f"intake {n}"
-                    )
-                for n in range(self._refiners):
-                    group.start_soon(
-                        self._refine.run, chunks_out.clone(), loads_in.clone(), name=f"refine {n}"
-                    )
-                for n in range(self._settings.writers):
-                    group.start_soon(self._load.run, loads_out.clone(), name=f"load {n}")
-            for stream in (inbox, chunks_in, chunks_out):
-                stream.close()
+        async with anyio.create_task_group() as group, inbox:
+            with (
+                self._crew.at_work(group, "small") as small,
+                self._crew.at_work(group, "large") as large,
+            ):
+                async with anyio.create_task_group() as intakes:
+                    for n in range(self._files_at_once):
+                        intakes.start_soon(
+                            self._intake.run, inbox.clone(), Lanes(small, large), name=f"intake {n}"
+                        )
+                    inbox.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused, FileUnavailable
@@ -19,7 +19,7 @@ from ingestd.formats import FORMATS
 from ingestd.ledger import Claim, Verdict, Wanted
 from ingestd.pipeline.desk import Desk, Outcome
 from ingestd.pipeline.finish import Committed, finish
-from ingestd.pipeline.job import ChunkTask
+from ingestd.pipeline.lanes import Lanes
 from ingestd.pipeline.loading import Ended, Loading
 from ingestd.pipeline.policy import cause_of, describe
 from ingestd.pipeline.together import Errand, Together, run_errands
@@ -66,15 +66,15 @@ class Intake:
     async def run(
         self,
         inbox: MemoryObjectReceiveStream[FoundFile],
-        outbox: MemoryObjectSendStream[ChunkTask],
+        outbox: Lanes,
     ) -> None:
         """Until the inbox is closed."""
-        async with inbox, outbox:
+        async with inbox:
             async for found in inbox:
                 if not self.loading.is_stopping:
                     await self._take(found, outbox)
 
-    async def _take(self, found: FoundFile, outbox: MemoryObjectSendStream[ChunkTask]) -> None:
+    async def _take(self, found: FoundFile, outbox: Lanes) -> None:
         """Whatever happens to one file, the next one is taken."""
         result, retry_after_s = None, None
         try:
@@ -92,16 +92,14 @@ class Intake:
         return self.desk.sources[found.source_name].errors.retry_delay
 
     async def _bring_in(
-        self, found: FoundFile, outbox: MemoryObjectSendStream[ChunkTask]
+        self, found: FoundFile, outbox: Lanes
     ) -> Ended:  # fmt: skip
         if found.stat.size_bytes <= self.desk.limits.chunk_bytes:
             return await self._bring_in_now(found, outbox)
         async with self.large:
             return await self._bring_in_now(found, outbox)
 
-    async def _bring_in_now(
-        self, found: FoundFile, outbox: MemoryObjectSendStream[ChunkTask]
-    ) -> Ended:
+    async def _bring_in_now(self, found: FoundFile, outbox: Lanes) -> Ended:
         source = self.desk.sources[found.source_name]
         await self.desk.loader.prepare(source)
         started = time.monotonic()
@@ -117,7 +115,7 @@ class Intake:
 
     async def _act(
         self, found: FoundFile, source: SourceSpec, identified: _Identified,
-        outbox: MemoryObjectSendStream[ChunkTask],
+        outbox: Lanes,
     ) -> Ended:  # fmt: skip
         """Do what the ledger says is to be done with the file."""
         claim = await self._claim(Wanted(found, identified.sha256, source.config_hash))

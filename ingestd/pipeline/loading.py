@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from anyio.streams.memory import MemoryObjectSendStream
-
 from ingestd.config.source import SourceSpec
 from ingestd.documents import Run
 from ingestd.errors import FileRefused
@@ -15,6 +13,7 @@ from ingestd.pipeline.chunks import ready_chunks
 from ingestd.pipeline.desk import Desk, Outcome
 from ingestd.pipeline.finish import Committed, finish
 from ingestd.pipeline.job import ChunkTask, FileJob
+from ingestd.pipeline.lanes import Lanes
 from ingestd.pipeline.policy import cause_of, describe, reaction_to
 from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
 from ingestd.pipeline.together import Together
@@ -42,7 +41,7 @@ class Loading:
 
     async def load(
         self, source: SourceSpec, claim: Claim, layout: FileLayout,
-        outbox: MemoryObjectSendStream[ChunkTask],
+        outbox: Lanes,
     ) -> Ended:  # fmt: skip
         """Bring all rows of a file into MongoDB and the file out of the inbox."""
         file = claim.file
@@ -67,7 +66,7 @@ class Loading:
         )  # fmt: skip
         return Plan(pickle.dumps(source), layout.shape, run, self.desk.limits)
 
-    async def _bring_in(self, job: FileJob, outbox: MemoryObjectSendStream[ChunkTask]) -> Ended:
+    async def _bring_in(self, job: FileJob, outbox: Lanes) -> Ended:
         """Load, commit, finish. Once committed, a file cannot fail: rows that were seen stay."""
         try:
             await self._load_rows(job, outbox)
@@ -78,7 +77,7 @@ class Loading:
             return await self._end(job.source, job.claim, cause_of(error), job.refused_in_trial)
         return await self._finish(committed)
 
-    async def _load_rows(self, job: FileJob, outbox: MemoryObjectSendStream[ChunkTask]) -> None:
+    async def _load_rows(self, job: FileJob, outbox: Lanes) -> None:
         """Hand out all chunks and wait for them; when stopping, as many as there is time for."""
         if job.claim.is_stale:
             await self._remove_rows(job.source, job.file)

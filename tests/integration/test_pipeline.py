@@ -203,6 +203,24 @@ async def test_small_files_go_together_and_end_as_each_would_alone(world: World)
     assert world.workers.tasks < 40
 
 
+async def test_a_small_file_is_loaded_while_a_large_one_keeps_its_lane_busy(world: World) -> None:
+    class Stuck(InThread):
+        """With every chunk of the large file, until the small one is in the archive."""
+
+        async def run(self, function: Any, plan: Any, chunk: Any, *more: Any) -> Any:
+            if not isinstance(chunk, list) and chunk.path.name == "large.csv":
+                with anyio.fail_after(20):
+                    while not world.found("archive"):
+                        await anyio.sleep(0.01)
+            return await super().run(function, plan, chunk, *more)
+
+    held = world.with_workers(Stuck())
+    large, small = held.drop("large.csv", many(2000)), held.drop("small.csv", csv((0, 1, "x")))
+    answers = await held.offer(large, small)
+    assert [result.state for result, _ in answers if result] == [FileState.ARCHIVED] * 2
+    assert len(world.ids()) == 1801
+
+
 async def test_a_collection_that_refuses_a_row_refuses_it_to_its_own_file(world: World) -> None:
     await world.load("first.csv", GOOD)
     files = [world.drop(f"{n}.csv", csv((n, n, "x"), (n + 100, n, "y"))) for n in range(10, 30)]
