@@ -23,6 +23,7 @@ import anyio
 
 from ingestd.errors import WorkerLost
 from ingestd.events import Events
+from ingestd.memory import keep_freed_memory
 
 Result = TypeVar("Result")
 
@@ -251,6 +252,7 @@ def _become_worker(daemon_pid: int) -> None:
     Workers give way to the daemon and to a MongoDB on the same machine: ``/health`` has to be
     answered, and batches taken, while every core is busy refining.
     """
+    keep_freed_memory()
     os.nice(_NICENESS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

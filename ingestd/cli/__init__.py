@@ -5,7 +5,6 @@ imported only when they run, so that ``ingestd --help`` does not wait for Polars
 """
 
 import atexit
-import ctypes
 import os
 import sys
 from contextlib import suppress
@@ -15,9 +14,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from ingestd import __version__
+from ingestd.memory import keep_freed_memory
 from ingestd.records import FileState
-
-_M_ARENA_MAX = -8
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -168,19 +166,9 @@ def demo(
     raise typer.Exit(run_demo(DemoOptions(is_once=once, keeps=keep, as_json=as_json)))
 
 
-def _share_one_arena() -> None:
-    """Let all threads allocate from one place (mallopt(3), glibc), before there are any.
-
-    Batches of megabytes pass from thread to thread; with an arena for each thread, every one
-    keeps what it once held: a fifth of the daemon's memory.
-    """
-    with suppress(AttributeError, OSError):  # another C library has no such switch
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
-
-
 def main() -> None:
     """Entry point of the ``ingestd`` script."""
-    _share_one_arena()
+    keep_freed_memory()
     try:
         app()
     except SystemExit as end:
