@@ -94,7 +94,7 @@ class Loading:
 
     async def _hand_out(
         self, job: FileJob, repeats: Sequence[Repeats | None],
-        outbox: MemoryObjectSendStream[ChunkTask],
+        outbox: Lanes,
     ) -> None:  # fmt: skip
         left = iter(repeats)
         async for chunk in ready_chunks(job.layout, job.remaining_chunks, self.desk.limits):
