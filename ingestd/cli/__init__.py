@@ -113,6 +113,33 @@ def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def infer(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", exists=True, dir_okay=False, help="Samples of one feed"),
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the source; else like the first file")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to a new file")
+    ] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", "-n", min=1, help="Of each file about so many; else all")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a source from sample files: their dialect, columns and types.
+
+    What was seen of each column stands beside it as comments, and rules to choose from.
+    """
+    from ingestd.cli.infer import InferOptions, infer_source
+
+    options = InferOptions(name=name, output=output, most_rows=rows, as_json=as_json)
+    raise typer.Exit(infer_source(files, options))
+
+
+@app.command()
 def files(
     file_id: Annotated[
         str | None, typer.Argument(metavar="[FILE_ID]", help="Everything about one file")

@@ -80,6 +80,20 @@ def require(reading: Reading) -> tuple[Settings, tuple[SourceSpec, ...]]:
     return reading.settings, reading.sources
 
 
+def read_source(file: Path, document: Document) -> SourceSpec:
+    """One source from its document, wherever that comes from; ``file`` is told with mistakes.
+
+    Raises:
+        ConfigError: there are mistakes; it holds all of them.
+    """
+    draft, problems = _read_source(file, document)
+    if draft is not None:
+        problems += check_source(draft)
+    if problems or draft is None:
+        raise ConfigError(tuple(problems))
+    return draft.spec
+
+
 def _nothing_found(location: Path | None, sources: str, main_file: Path | None) -> Problem:
     if main_file is not None:
         hint = "a source is a file like config/sources/orders.toml"

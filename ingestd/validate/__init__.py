@@ -42,7 +42,8 @@ from ingestd.validate.validator import BoundCheck, BoundColumn, Checked, Rejecte
 
 __all__ = [
     "RULES", "TYPES", "Checked", "Place", "Problems", "Rejected", "Schema", "Validator",
-    "check_spec", "compile_validator", "dtypes_of", "typed_values", "unique_columns",
+    "check_spec", "compile_validator", "dtypes_of", "read_text", "typed_values",
+    "unique_columns",
 ]  # fmt: skip
 
 Schema = dict[str, ColumnSpec]

@@ -11,7 +11,8 @@ PACKAGE = Path(__file__).parents[2] / "ingestd"
 LEVELS = (
     ("__init__", "errors", "memory", "records"),
     ("config", "logs", "metrics", "events"),
-    ("formats", "validate", "transform", "documents", "elements", "refine"),
+    ("formats", "validate", "transform", "documents", "elements", "refine",
+     "infer"),
     ("files", "watch", "workers", "mongo", "mongod", "mongod_home", "connection", "ledger",
      "visible", "load", "rejects"),
     ("pipeline", "engine"),
@@ -24,7 +25,7 @@ HOMES = {
     "motor": {"mongo"},
     "pymongo": {"mongo"},
     "bson": {"mongo", "documents", "api"},
-    "polars": {"formats", "validate", "transform", "documents", "refine"},
+    "polars": {"formats", "validate", "transform", "documents", "refine", "infer"},
     "backports": {"formats"},
     "pyarrow": {"documents", "elements"},
     "numpy": {"formats", "documents", "elements", "refine", "load", "pipeline"},

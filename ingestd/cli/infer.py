@@ -1,0 +1,90 @@
+"""``ingestd infer``: a source from sample files, on stdout or into a new file."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from ingestd.cli.screen import clean, show_json, stderr
+from ingestd.config.reading import read_source
+from ingestd.errors import ConfigError, ExitCode, IngestdError
+from ingestd.files import look
+from ingestd.infer import Inferred, Wanted, infer
+
+
+@dataclass(frozen=True, slots=True)
+class InferOptions:
+    """What the command line asked for."""
+
+    name: str | None
+    output: Path | None
+    most_rows: int | None
+    as_json: bool
+
+
+def infer_source(files: Sequence[Path], options: InferOptions) -> int:
+    """Infer, write, and return the exit code."""
+    if options.name is not None:
+        _require_name(options.name)
+    paths = dict.fromkeys(path.resolve() for path in files)
+    samples = [(path, look(path)) for path in paths]
+    inferred = infer(samples, Wanted(options.name, options.most_rows))
+    if options.output is not None:
+        _write_new(options.output, inferred.toml)
+    if options.as_json:
+        show_json(_as_document(inferred))
+    elif options.output is None:
+        sys.stdout.write(inferred.toml)
+    else:
+        count = len(inferred.source.columns)
+        stderr().print(f"{clean(options.output)}: source {inferred.source.name}, {count} columns")
+    return ExitCode.OK
+
+
+def _require_name(name: str) -> None:
+    minimal = {"name": name, "file_pattern": "a", "schema": {"a": "string"}}
+    try:
+        read_source(Path("--name"), minimal)
+    except ConfigError as error:
+        (problem,) = error.problems
+        raise typer.BadParameter(problem.message, param_hint="--name") from error
+
+
+def _write_new(path: Path, text: str) -> None:
+    """An existing file is somebody's work: it is never written over."""
+    try:
+        with path.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError as error:
+        hint = "remove it, or choose another name"
+        raise IngestdError(f"{path} is there already", hint) from error
+    except OSError as error:
+        raise IngestdError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _as_document(inferred: Inferred) -> dict[str, object]:
+    findings = inferred.findings
+    return {
+        "name": inferred.source.name,
+        "files": [
+            {
+                "path": clean(reading.path), "rows": reading.rows, "bytes": reading.read_bytes,
+                "is_whole": reading.is_whole, "unreadable_rows": reading.faults.total(),
+                "encoding": sample.encoding.name, "is_encoding_sure": sample.encoding.is_sure,
+            }
+            for sample, reading in zip(findings.samples, findings.readings, strict=True)
+        ],
+        "csv": findings.csv,
+        "columns": [
+            {
+                "name": column.name, **column.spec.model_dump(exclude_unset=True),
+                "min": column.bounds[0], "max": column.bounds[1], "empty": column.empty,
+                "distinct": column.evidence.distinct, "is_unique": column.is_unique,
+                "doubts": column.doubts,
+            }
+            for column in findings.decision.columns
+        ],
+        "toml": inferred.toml,
+    }  # fmt: skip

@@ -1,0 +1,112 @@
+"""Which type each column gets, and the ``[csv]`` options that all columns together need."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ingestd.config.source import ColumnSpec
+from ingestd.infer.evidence import Evidence
+from ingestd.infer.kinds import STRING, Kind, is_day_or_month_first
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the source to be: its type and what was seen of it."""
+
+    evidence: Evidence
+    kind: Kind
+    doubts: tuple[str, ...] = ()
+    """What a person should look at."""
+
+    @property
+    def name(self) -> str:
+        return self.evidence.name
+
+    @property
+    def spec(self) -> ColumnSpec:
+        return self.kind.spec
+
+    @property
+    def empty(self) -> int:
+        """Rows in which the column is null."""
+        spelled = 0 if self.kind is STRING else self.evidence.null_spellings.total()
+        return self.evidence.empty + spelled
+
+    @property
+    def is_unique(self) -> bool:
+        evidence = self.evidence
+        return self.empty == 0 and evidence.rows > 1 and evidence.distinct == evidence.rows
+
+    @property
+    def bounds(self) -> tuple[Any, Any]:
+        """The least and the greatest value; of texts their least and greatest length."""
+        return (None, None) if self.kind is STRING else self.evidence.bounds(self.kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The columns in order, and the options of ``[csv]`` that their types need."""
+
+    columns: tuple[Column, ...]
+    csv: dict[str, Any]
+
+
+def decide(gathered: Sequence[Evidence]) -> Decision:
+    """The narrowest types that all values fit, and what they have to be read with."""
+    csv = _number_options(gathered)
+    is_day_first = _is_day_first(gathered, csv)
+    columns = tuple(_column(evidence, csv, is_day_first) for evidence in gathered)
+    typed = [column for column in columns if column.kind is not STRING]
+    if any(column.evidence.has_blanks for column in typed):
+        csv["trim"] = True
+    nulls = dict.fromkeys(null for column in typed for null in column.evidence.null_spellings)
+    if nulls:
+        csv["null_values"] = ["", *nulls]
+    return Decision(columns, csv)
+
+
+def _number_options(gathered: Sequence[Evidence]) -> dict[str, Any]:
+    """How most columns of numbers write them; one file has one way."""
+    wanted = Counter[str]()
+    for evidence in gathered:
+        numbers = [kind for kind in evidence.kinds if kind.is_number]
+        if numbers and numbers[0].spec.type == "float64":
+            wanted[numbers[0].csv.get("decimal", ".")] += 1
+    return {"decimal": ","} if wanted[","] > wanted["."] else {}
+
+
+def _is_day_first(gathered: Sequence[Evidence], csv: Mapping[str, Any]) -> bool | None:
+    """What a column says in which only one order is possible; None where none does."""
+    for evidence in gathered:
+        formats = [kind.spec.format or "" for kind in evidence.kinds]
+        orders = {format_[:2] for format_ in formats if is_day_or_month_first(format_)}
+        if len(orders) == 1:
+            return orders == {"%d"}
+    return True if csv.get("decimal") == "," else None
+
+
+def _column(evidence: Evidence, csv: Mapping[str, Any], is_day_first: bool | None) -> Column:
+    kinds = [kind for kind in evidence.kinds if kind.csv.items() <= csv.items()]
+    if csv.get("decimal"):
+        kinds = [kind for kind in kinds if kind.spec.type != "float64" or kind.csv]
+    if not kinds:
+        return Column(evidence, STRING)
+    if not is_day_or_month_first(kinds[0].spec.format or ""):
+        return Column(evidence, kinds[0])
+    return _moment_column(evidence, kinds, is_day_first)
+
+
+def _moment_column(
+    evidence: Evidence, kinds: Sequence[Kind], is_day_first: bool | None
+) -> Column:  # fmt: skip
+    """A date whose day and month are told apart by the values, by other columns, or not at all."""
+    first = {(kind.spec.format or "")[1]: kind for kind in reversed(kinds)}
+    if len({"d", "m"} & first.keys()) == 1:
+        return Column(evidence, kinds[0])
+    if is_day_first is not None:
+        doubt = "day and month in the order of the other columns: no value of this one tells"
+        return Column(evidence, first["d" if is_day_first else "m"], (doubt,))
+    usual = "m" if "/" in (kinds[0].spec.format or "") else "d"
+    doubt = "AMBIGUOUS: no value tells the day from the month"
+    return Column(evidence, first[usual], (doubt,))

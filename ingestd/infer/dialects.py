@@ -1,0 +1,113 @@
+"""Which delimiter, quote and escape a text is written with.
+
+Each possible dialect is tried on the sample, and the one is taken that gives the most regular
+table of the most plausible cells, as in G. van den Burg et al., "Wrangling messy CSV files by
+detecting row and type patterns" (2019).
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from io import StringIO
+
+_DELIMITERS = (",", ";", "\t", "|", ":", "^", "~", "\x01", "\x1f", "\x1e", "#", "&", "*", "!", " ")
+"""The usual first: among equals the earlier one wins."""
+_MOST_RECORDS = 400
+
+_PLAUSIBLE = re.compile(
+    r"""(?x)
+    | [+-]? (?:\d{1,3}(?:[.,'\ ]\d{3})+ | \d+) (?:[.,]\d*)? (?:[eE][+-]?\d+)? \s? [%€$£]?  # numbers
+    | [+-]? [.,]\d+ (?:[eE][+-]?\d+)?
+    | \d{1,4}[./-]\d{1,2}[./-]\d{1,4} (?:[T\ ] \d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)? .{0,9})?
+    | \d{1,2}:\d{2} (?::\d{2}(?:[.,]\d+)?)? (?:\s?[aApP][mM])?
+    | [^\W_] [\w.()'/&-]* (?:[,;:]?\ {1,2} [\w.()'/&"%+-]+)*                                # words
+    | \S+@\S+\.\w+ | https?://\S+ | -{1,3} | \?+ | \\N | <\w+> | \#N/A
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How records are cut into fields. ``escape`` is as in ``csv.escape``."""
+
+    delimiter: str
+    quote: str = '"'
+    escape: str = "doubled"
+
+    def alternatives(self) -> Iterator["Dialect"]:
+        """What to try where this one leaves rows that cannot be read."""
+        for quote, escape in (("", "doubled"), ('"', "\\"), ("'", "doubled"), ('"', "doubled")):
+            if (quote, escape) != (self.quote, self.escape):
+                yield replace(self, quote=quote, escape=escape)
+
+    def records(self, text: str, most: int = _MOST_RECORDS) -> Iterator["Record"]:
+        """The first records of a text; blank lines are none."""
+        reader = csv.reader(
+            StringIO(text), delimiter=self.delimiter, quotechar=self.quote or None,
+            quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
+            doublequote=self.escape == "doubled",
+            escapechar=self.escape if len(self.escape) == 1 else None,
+        )  # fmt: skip
+        line = 0
+        with suppress(csv.Error):  # a field larger than Python's limit ends the sample
+            for cells in reader:
+                if cells:
+                    yield Record(line, reader.line_num, tuple(cells))
+                    most -= 1
+                line = reader.line_num
+                if not most:
+                    return
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The cells of a record, and the physical lines before it and up to its end."""
+
+    first_line: int
+    last_line: int
+    cells: tuple[str, ...]
+
+
+def guess_dialect(text: str) -> Dialect:
+    """The dialect of the text, whose lines end with LF."""
+    best = max(_possible(text), key=lambda dialect: _score(text, dialect))
+    widths = Counter(len(record.cells) for record in best.records(text))
+    if max(widths, key=lambda width: widths[width], default=1) > 1:
+        return best
+    unused = (delimiter for delimiter in _DELIMITERS if delimiter not in text)
+    return replace(best, delimiter=next(unused, best.delimiter))
+
+
+def _possible(text: str) -> Iterator[Dialect]:
+    lines = [line for line in text.splitlines()[: 2 * _MOST_RECORDS] if line]
+    for delimiter in _DELIMITERS:
+        if delimiter == "," or sum(delimiter in line for line in lines) > 0.3 * len(lines):
+            yield from _with_quotes(delimiter, text)
+
+
+def _with_quotes(delimiter: str, text: str) -> Iterator[Dialect]:
+    """Quotes count where one stands beside a delimiter or a line end."""
+    is_quoted = False
+    for quote in ('"', "'"):
+        beside = rf"(?m)(?:^|{re.escape(delimiter)}){quote}|{quote}(?:$|{re.escape(delimiter)})"
+        if re.search(beside, text):
+            is_quoted = True
+            yield Dialect(delimiter, quote)
+            if f"\\{quote}" in text:
+                yield Dialect(delimiter, quote, "\\")
+    yield Dialect(delimiter, "" if is_quoted or '"' in text else '"')
+
+
+def _score(text: str, dialect: Dialect) -> float:
+    """Regularity times plausibility; both are 1 at best."""
+    records = list(dialect.records(text))
+    if not records:
+        return 0.0
+    widths = Counter(len(record.cells) for record in records)
+    regular = sum(n * max(width - 1, 1e-3) / width for width, n in widths.items())
+    cells = [cell for record in records for cell in record.cells]
+    plausible = sum(_PLAUSIBLE.fullmatch(cell.strip()) is not None for cell in cells)
+    return regular / len(widths) / len(records) * max(plausible, 1e-3) / len(cells)

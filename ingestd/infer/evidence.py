@@ -1,0 +1,118 @@
+"""What the rows say of one column: which kinds of values fit all of them, and facts about them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from ingestd.infer.kinds import NULL_SPELLINGS, Kind, possible_kinds
+
+_MOST_DIGESTS = 5_000_000
+_MOST_LISTED = 20
+_BLANKS = " \t"
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A kind that has fitted all values so far, and the least and the greatest of them."""
+
+    kind: Kind
+    low: Any = None
+    high: Any = None
+
+    def fits(self, texts: pl.Series) -> bool:
+        values = self.kind.read(texts)
+        if values is None:
+            return False
+        if self.kind.spec.type != "json":
+            bounds = [values.min(), values.max(), self.low, self.high]
+            known = [bound for bound in bounds if bound is not None]
+            self.low, self.high = min(known), max(known)
+        return True
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Of one column, gathered chunk by chunk. Blanks around a value never count."""
+
+    name: str
+    rows: int = 0
+    empty: int = 0
+    """Rows without a value."""
+    null_spellings: Counter[str] = field(default_factory=Counter)
+    """Rows with a text that may mean "no value"."""
+    has_blanks: bool = False
+    """Some value has blanks around it."""
+    values: Counter[str] | None = field(default_factory=Counter)
+    """How often each value occurs, while there are few of them."""
+    longest: int = 0
+    example: str | None = None
+    _trials: list[_Trial] | None = None
+    _digests: list[pl.Series] = field(default_factory=list)
+    _digest_count: int = 0
+
+    def see(self, texts: pl.Series) -> None:
+        """Take the column's texts of one chunk into account; null where the file has nothing."""
+        self.rows += texts.len()
+        counts = texts.drop_nulls().value_counts(sort=True).rename({texts.name: "text"})
+        bare = counts["text"].str.strip_chars(_BLANKS)
+        self.has_blanks = self.has_blanks or bool((bare != counts["text"]).any())
+        counts = counts.with_columns(text=bare)
+        is_empty = bare == ""
+        self.empty += texts.null_count() + int(counts.filter(is_empty)["count"].sum())
+        counts = counts.filter(~is_empty)
+        is_null = counts["text"].is_in(list(NULL_SPELLINGS))
+        self.null_spellings.update(dict(counts.filter(is_null).iter_rows()))
+        self._see_values(counts.filter(~is_null))
+
+    def _see_values(self, counts: pl.DataFrame) -> None:
+        texts = counts["text"]
+        if not texts.len():
+            return
+        if self._trials is None:
+            self.example = min(texts.head(100))
+            self._trials = [_Trial(kind) for kind in possible_kinds(self.example, self.name)]
+        self._trials = [trial for trial in self._trials if trial.fits(texts)]
+        self.longest = max(self.longest, texts.str.len_chars().sort()[-1])
+        self._count(counts)
+
+    def _count(self, counts: pl.DataFrame) -> None:
+        if self.values is not None:
+            self.values.update(dict(counts.head(_MOST_LISTED + 1).iter_rows()))
+            if len(self.values) > _MOST_LISTED:
+                self.values = None
+        if self._digest_count < _MOST_DIGESTS:
+            self._digests.append(counts["text"].hash())
+            self._digest_count += counts.height
+
+    @property
+    def filled(self) -> int:
+        """Rows with a value."""
+        return self.rows - self.empty - self.null_spellings.total()
+
+    @property
+    def distinct(self) -> int | None:
+        """Different values; None where there are too many to count."""
+        if self._digest_count >= _MOST_DIGESTS:
+            return None
+        return pl.concat(self._digests).n_unique() if self._digests else 0
+
+    @property
+    def kinds(self) -> Sequence[Kind]:
+        """What fits all values, the narrowest first; nothing where there is no value."""
+        trials = [trial.kind for trial in self._trials or ()]
+        return [kind for kind in trials if self._is_credible(kind)]
+
+    def bounds(self, kind: Kind) -> tuple[Any, Any]:
+        """The least and the greatest value."""
+        trial = next(trial for trial in self._trials or () if trial.kind is kind)
+        return trial.low, trial.high
+
+    def _is_credible(self, kind: Kind) -> bool:
+        """One spelling alone may be a word: ``no`` for Norway, ``f`` for female."""
+        if kind.spec.type != "bool" or self.example is None:
+            return True
+        low, high = self.bounds(kind)
+        return low is not high or self.example.lower() in ("true", "false")

@@ -1,0 +1,37 @@
+"""Names for columns under which MongoDB can store them."""
+
+import re
+from collections.abc import Sequence
+
+from ingestd.config.source import RESERVED_COLUMNS
+
+
+def storable_names(names: Sequence[str]) -> tuple[str, ...]:
+    """A name for each column, as close as possible to its own; no two are the same."""
+    taken = {name for name in names if name and storable_name(name) == name}
+    given: list[str] = []
+    for place, name in enumerate(names):
+        wanted = storable_name(name) or f"column_{place + 1}"
+        is_first = wanted == name and wanted not in given
+        given.append(wanted if is_first else _free(wanted, taken | set(given)))
+    return tuple(given)
+
+
+def storable_name(name: str) -> str:
+    """The name without what MongoDB refuses: dots, a leading ``$``, NUL, and our own fields."""
+    name = re.sub(r"\s+", " ", name.replace("\0", "")).strip().replace(".", "_").lstrip("$")
+    return f"{name.strip('_')}_in_file" if name in RESERVED_COLUMNS or name[:2] == "__" else name
+
+
+def source_name(text: str) -> str:
+    """A name for a source like the name of its file."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")[:60]
+    if not name or not name[0].isalpha():
+        name = f"source_{name}".rstrip("_")
+    return f"{name}_source" if name in ("errors", "files") else name
+
+
+def _free(name: str, taken: set[str]) -> str:
+    if name not in taken:
+        return name
+    return next(f"{name}_{n}" for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken)

@@ -1,0 +1,82 @@
+"""The rows of sample files, read as the daemon reads them, and what they say of each column."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingestd.config.reading import read_source
+from ingestd.config.source import SourceSpec
+from ingestd.formats import FORMATS
+from ingestd.formats.limits import Limits
+from ingestd.infer.evidence import Evidence
+from ingestd.infer.layouts import Layout
+from ingestd.records import FileStat, Violation
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read of one file."""
+
+    path: Path
+    stat: FileStat
+    rows: int = 0
+    read_bytes: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    """Rows that could not be read, by the rule that they break."""
+    first_faults: dict[int, Violation] = field(default_factory=dict)
+    """Some of them, by their number in the file."""
+
+    @property
+    def is_whole(self) -> bool:
+        return self.read_bytes == self.stat.size_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much of each file is read."""
+
+    most_rows: int | None
+    most_bytes: int
+
+
+def read_rows(
+    reading: Reading, layout: Layout, columns: dict[str, Evidence], extent: Extent
+) -> None:  # fmt: skip
+    """Read a file chunk by chunk and let each column see its texts.
+
+    Raises:
+        FileRefused, FileUnavailable: the file cannot be read.
+        ConfigError: no source can be told to read it, because of its encoding.
+    """
+    source, limits = _as_texts(reading.path, layout), Limits()
+    format_ = FORMATS["csv"]
+    found = format_.lay_out(reading.path, reading.stat, source, limits)
+    for chunk in found.chunks:
+        text = format_.read([chunk], found.shape, source, limits)
+        reading.rows += chunk.row_count
+        reading.read_bytes = chunk.end.offset_bytes
+        reading.faults.update(fault.rule for fault in text.faults.values())
+        for index, fault in list(text.faults.items())[: 3 - len(reading.first_faults)]:
+            reading.first_faults[chunk.start.row + index + 1] = fault
+        for place, name in enumerate(layout.keys):
+            columns[name].see(text.frame[_short_name(place)])
+        if reading.rows >= (extent.most_rows or reading.rows + 1):
+            return
+        if reading.read_bytes >= extent.most_bytes:
+            return
+
+
+def _short_name(place: int) -> str:
+    return f"c{place}"
+
+
+def _as_texts(path: Path, layout: Layout) -> SourceSpec:
+    """A source that reads every column as text, by its place."""
+    names = tuple(_short_name(place) for place in range(len(layout.keys)))
+    document = {
+        "name": "sample",
+        "file_pattern": "sample",
+        "csv": layout.positional_options(names),
+        "schema": dict.fromkeys(names, "string"),
+    }
+    return read_source(path, document)

@@ -1,0 +1,155 @@
+"""A source as a file that a person likes to read, with what was seen of each column as comments."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ingestd.infer.columns import Column, Decision
+from ingestd.infer.kinds import STRING
+from ingestd.infer.layouts import Layout
+from ingestd.infer.rows import Reading
+from ingestd.infer.samples import Sample
+from ingestd.infer.toml import as_comment, toml_key, toml_value
+
+_MOST_CHOICES = 12
+_WIDEST_KEY = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that the sample files told."""
+
+    name: str
+    layout: Layout
+    samples: tuple[Sample, ...]
+    readings: tuple[Reading, ...]
+    decision: Decision
+
+    @property
+    def csv(self) -> dict[str, Any]:
+        """The options of ``[csv]`` that are not at their default."""
+        return self.layout.options() | self.decision.csv
+
+
+def source_lines(findings: Findings) -> Iterator[str]:
+    """The whole file, line by line."""
+    columns, renamed = findings.decision.columns, findings.layout.renamed
+    yield from _preface(findings)
+    yield f"name = {toml_value(findings.name)}"
+    yield f"file_pattern = {toml_value(findings.name + '/*.csv')}"
+    if findings.csv:
+        yield from ("", "[csv]")
+        yield from (f"{key} = {toml_value(value)}" for key, value in findings.csv.items())
+    yield from ("", "[schema]", *_schema_lines(columns))
+    yield from ("", "[validation_rules]  # all rows seen keep these; uncomment what has to hold")
+    yield from _rule_lines(columns)
+    if renamed:
+        yield from ("", "[[transform]]", f"rename = {toml_value(renamed)}")
+    if indexes := _index_line(columns, renamed):
+        yield from ("", "[load]", indexes)
+
+
+def _preface(findings: Findings) -> Iterator[str]:
+    """Which files this was made from, and what is uncertain."""
+    yield f"# Inferred by ingestd on {datetime.now(UTC):%Y-%m-%d} from"
+    for reading in findings.readings:
+        extent = "all" if reading.is_whole else "the first"
+        yield as_comment(
+            f"#   {reading.path.name}: {extent} {reading.rows:,} rows, {reading.read_bytes:,} bytes"
+        )
+    for sample, reading in zip(findings.samples, findings.readings, strict=True):
+        encoding = sample.encoding
+        if not encoding.is_sure:
+            yield as_comment(f"# {sample.path.name} is probably {encoding.name}: {encoding.why}.")
+        for row, fault in reading.first_faults.items():
+            yield as_comment(f"# {sample.path.name}, row {row}, cannot be read: {fault.message}.")
+        if reading.faults:
+            yield f"# Rows that cannot be read: {reading.faults.total():,} of {reading.rows:,}."
+    yield ""
+
+
+def _schema_lines(columns: Sequence[Column]) -> Iterator[str]:
+    """``column = "type"``, with what was seen of it."""
+    keys = [toml_key(column.name) for column in columns]
+    width = min(max(map(len, keys)), _WIDEST_KEY)
+    for key, column in zip(keys, columns, strict=True):
+        spec = column.spec.model_dump(exclude_unset=True)
+        value = spec if len(spec) > 1 else spec["type"]
+        notes = "; ".join((*column.doubts, *_seen(column)))
+        yield f"{key:<{width}} = {toml_value(value)}" + (
+            f"  # {as_comment(notes)}" if notes else ""
+        )
+
+
+def _rule_lines(columns: Sequence[Column]) -> Iterator[str]:
+    """Rules that all values seen keep, as comments."""
+    for column in columns:
+        rules = dict(_rules(column))
+        if rules:
+            yield f"# {toml_key(column.name)} = {toml_value(rules)}"
+
+
+def _index_line(columns: Sequence[Column], renamed: dict[str, str]) -> str | None:
+    """Indexes that queries are likely to want."""
+    keys = [c.name for c in columns if c.is_unique and c.spec.type in ("string", "int64")][:1]
+    keys += [c.name for c in columns if c.spec.type in ("date", "datetime")][:3]
+    wanted = [[renamed.get(key, key)] for key in keys]
+    return f"# indexes = {toml_value(wanted)}" if wanted else None
+
+
+def _seen(column: Column) -> Iterator[str]:
+    """Facts about the values, in a few words."""
+    evidence = column.evidence
+    low, high = column.bounds
+    if not evidence.filled:
+        yield "no value was seen"
+    elif column.kind is STRING or column.spec.type == "json":
+        yield f"e.g. {_short(evidence.example or '')}"
+    elif column.spec.type != "bool":
+        yield _shown(low) if low == high else f"{_shown(low)} to {_shown(high)}"
+    if column.is_unique:
+        yield "all different"
+    elif evidence.filled and evidence.distinct is not None and column.spec.type != "bool":
+        yield f"{evidence.distinct:,} different"
+    if column.empty:
+        yield f"{column.empty:,} empty"
+    if evidence.null_spellings:
+        spelled = ", ".join(evidence.null_spellings)
+        if column.kind is STRING:
+            yield f"{spelled} may mean no value"
+
+
+def _rules(column: Column) -> Iterator[tuple[str, Any]]:
+    evidence, kind = column.evidence, column.kind
+    if not evidence.filled:
+        return
+    if not column.empty:
+        yield "not_null", True
+    if column.is_unique:
+        yield "unique", True
+    if kind is STRING:
+        is_choice = _is_choice(column)
+        yield ("one_of", sorted(evidence.values or ())) if is_choice else (
+            "max_length", evidence.longest
+        )  # fmt: skip
+    elif kind.spec.type not in ("bool", "json"):
+        yield from zip(("min", "max"), column.bounds, strict=True)
+
+
+def _is_choice(column: Column) -> bool:
+    """Few values that come again and again."""
+    values = column.evidence.values
+    return bool(values) and len(values or ()) <= min(_MOST_CHOICES, column.evidence.filled // 5)
+
+
+def _short(text: str) -> str:
+    return toml_value(text if len(text) <= 40 else text[:39] + "…")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,162 @@
+"""A source inferred from sample files: what it says, and that it reads every row of them."""
+
+import json
+import pickle
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestd.config.source import SourceSpec
+from ingestd.documents import Run
+from ingestd.errors import FileRefused
+from ingestd.files import look
+from ingestd.formats import FORMATS
+from ingestd.formats.limits import Limits
+from ingestd.infer import Inferred, Wanted, infer
+from ingestd.records import Rejection
+from ingestd.refine import Plan, check_source, refine, schema_of
+
+SAMPLES = sorted((Path(__file__).parents[1] / "data" / "infer").glob("*.csv"))
+
+
+def inferred_from(*paths: Path, **wanted: Any) -> Inferred:
+    return infer([(path, look(path)) for path in paths], Wanted(**wanted))
+
+
+def rejections_of(path: Path, source: SourceSpec) -> list[Rejection]:
+    """Of all rows, as the daemon would refuse them."""
+    layout = FORMATS[source.format].lay_out(path, look(path), source, Limits())
+    run = Run("00" * 8, source.name, 0)
+    plan = Plan(pickle.dumps(source), layout.shape, run, Limits())
+    return [
+        rejection for chunk in layout.chunks for rejection in refine(plan, chunk).rejections
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Any:
+    def write(text: str, name: str = "sample.csv") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_the_dialect_the_types_and_the_names_are_found(path: Path) -> None:
+    found = tomllib.loads(inferred_from(path).toml)
+    expected = tomllib.loads(path.with_suffix(".toml").read_text(encoding="utf-8"))
+    for key in ("csv", "schema", "transform"):
+        assert found.get(key) == expected.get(key), key
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_the_source_reads_every_row(path: Path) -> None:
+    source = inferred_from(path).source
+    assert check_source(source) == ()
+    assert rejections_of(path, source) == []
+
+
+def test_a_type_holds_for_the_last_row_too(sample: Any) -> None:
+    path = sample("id\n" + "1\n" * 500_000 + "A-7\n")
+    assert inferred_from(path).source.columns["id"].type == "string"
+
+
+def test_the_first_rows_are_enough_when_asked(sample: Any) -> None:
+    path = sample("id\n" + "1234567\n" * 500_000 + "A-7\n")
+    inferred = inferred_from(path, most_rows=10)
+    assert inferred.source.columns["id"].type == "int64"
+    (reading,) = inferred.findings.readings
+    assert not reading.is_whole
+    assert f"the first {reading.rows:,} rows, {reading.read_bytes:,} bytes" in inferred.toml
+
+
+def test_a_type_fits_all_files(sample: Any) -> None:
+    one = sample("id,day\n1,2024-01-31\n", "one.csv")
+    other = sample("id,day\n1.5,2024-02-01T10:00:00\n", "other.csv")
+    columns = inferred_from(one, other).source.columns
+    assert (columns["id"].type, columns["day"].type) == ("float64", "datetime")
+
+
+def test_what_was_seen_stands_in_the_comments(sample: Any) -> None:
+    text = inferred_from(sample("id,n\n1,\n2,10000\n3,7\n"), name="shop").toml
+    assert "all 3 rows, 20 bytes" in text
+    assert 'name = "shop"' in text
+    assert '= "int64"  # 7 to 10,000; 2 different; 1 empty' in text
+    assert "# id = { not_null = true, unique = true, min = 1, max = 3 }" in text
+
+
+def test_every_suggested_rule_holds_when_it_is_taken(sample: Any) -> None:
+    rows = "".join(f"{n},word {n % 3},2024-01-{n % 28 + 1:02},{n / 7:.3f},x\n" for n in range(100))
+    path = sample("id,word,day,share,same\n" + rows)
+    lines = inferred_from(path).toml.splitlines()
+    taken = [line.removeprefix("# ") if " = { " in line else line for line in lines]
+    source = SourceSpec.model_validate(tomllib.loads("\n".join(taken)))
+    assert source.validation_rules.keys() == set(source.columns)
+    assert check_source(source) == ()
+    assert rejections_of(path, source) == []
+
+
+def test_unreadable_rows_are_told(sample: Any) -> None:
+    text = inferred_from(sample("a,b\n1,2\n3\n5,6\n7,8\n")).toml
+    assert "sample.csv, row 2, cannot be read: 1 fields instead of 2." in text
+    assert "# Rows that cannot be read: 1 of 4." in text
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "  \n"])
+def test_an_empty_sample_is_refused(sample: Any, text: str) -> None:
+    with pytest.raises(FileRefused):
+        inferred_from(sample(text))
+
+
+def test_hostile_names_stay_values(sample: Any) -> None:
+    path = sample('"a""b","x\ny",c]d = 1 # e\n1,2,3\n', 'x"\n[y].csv')
+    source = inferred_from(path).source
+    assert list(schema_of(source)) == ['a"b', "x y", "c]d = 1 # e"]
+    assert rejections_of(path, source) == []
+
+
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ingestd", "infer", *map(str, arguments)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_the_command_writes_what_check_accepts(sample: Any, tmp_path: Path) -> None:
+    path = sample("id,name\n1,Ada\n")
+    sources = tmp_path / "config" / "sources"
+    sources.mkdir(parents=True)
+    (tmp_path / "config" / "ingestd.toml").touch()
+    done = command(path, "--name", "people", "--output", sources / "people.toml")
+    assert (done.returncode, done.stdout) == (0, "")
+    check = [sys.executable, "-m", "ingestd", "check", "--config", str(tmp_path / "config")]
+    assert subprocess.run(check, check=False, capture_output=True, timeout=60).returncode == 0
+
+
+def test_the_command_never_writes_over_a_file(sample: Any, tmp_path: Path) -> None:
+    path, output = sample("id\n1\n"), tmp_path / "mine.toml"
+    output.write_text("mine")
+    done = command(path, "--output", output)
+    assert done.returncode == 1
+    assert "is there already" in done.stderr
+    assert output.read_text() == "mine"
+
+
+def test_the_command_tells_programs_the_same(sample: Any) -> None:
+    told = json.loads(command(sample("id,day\n1,2024-01-31\n2,2024-02-01\n"), "--json").stdout)
+    assert [column["type"] for column in told["columns"]] == ["int64", "date"]
+    assert told["columns"][1]["max"] == "2024-02-01"
+    assert told["files"][0]["rows"] == 2
+    assert tomllib.loads(told["toml"])["name"] == told["name"] == "sample"
+
+
+def test_the_command_refuses_a_name_that_no_source_can_have(sample: Any) -> None:
+    done = command(sample("id\n1\n"), "--name", "errors")
+    assert done.returncode == 2
+    assert "--name" in done.stderr
