@@ -54,6 +54,8 @@ class Arrivals:
         has_changed = file.stat != now.stat
         if file.stat is None or not file.stat.is_same_content(now.stat):
             file.unchanged_since, file.fruitless_looks, file.obstacle = at, 0, None
+            file.is_moved_in = False
+        file.is_moved_in |= now.is_moved_in
         file.stat, file.is_marked = now.stat, now.is_marked
         if file.stage is Stage.OFFERED or (file.stage is Stage.DONE and not has_changed):
             return
@@ -101,13 +103,14 @@ class Arrivals:
         if not self._is_as_known(file, seen):
             self.sight(Sighting(file.source_name, file.path, seen.stat, seen.is_marked), at)
             return False
-        complete = complete_at(seen, file.unchanged_since, self._settings)
+        file.stat = seen.stat
+        complete = complete_at(seen, file, self._settings)
         if complete is None:
             self.postpone(file, held_open(file.path), at)
         elif complete > at:
             self._wait(file, complete)
         else:
-            file.stat, file.obstacle = seen.stat, None
+            file.obstacle = None
             self._enter(file, Stage.OFFERED)
             return True
         return False
@@ -151,11 +154,10 @@ class Arrivals:
 
     def _settle(self, file: Candidate) -> None:
         """Bring the file up as soon as it may be complete."""
-        assert file.stat is not None
         if self._needs_marker[file.source_name]:
             self._wait(file, file.unchanged_since if file.is_marked else inf)
         else:
-            self._wait(file, file.unchanged_since + quiet_time_s(file.stat, self._settings))
+            self._wait(file, file.unchanged_since + quiet_time_s(file, self._settings))
 
     def _wait(self, file: Candidate, due_at: float) -> None:
         self._enter(file, Stage.SETTLING)

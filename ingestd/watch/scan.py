@@ -73,9 +73,7 @@ class _Scan:
 
     def _list(self, directory: str, takers: list[Taker]) -> list[os.DirEntry[str]]:
         try:
-            if directory in self.starts:
-                root = os.stat(directory)
-                self.found.roots[directory] = root.st_dev, root.st_ino
+            self.outlook.listen(directory)
             with os.scandir(directory) as entries:
                 return list(entries)
         except FileNotFoundError:

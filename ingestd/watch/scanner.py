@@ -10,11 +10,12 @@ import anyio.to_thread
 from ingestd.config.settings import WatchSettings
 from ingestd.events import Events
 from ingestd.watch.arrivals import Arrivals
+from ingestd.watch.bell import Bell
 from ingestd.watch.findings import Findings, Outlook
 from ingestd.watch.glance import glance
+from ingestd.watch.inotify import Change
 from ingestd.watch.problems import PathProblem
 from ingestd.watch.scan import scan
-from ingestd.watch.wakeups import Bell
 
 _REST_PER_WORK = 4
 """Scans take at most a fifth of the time, however many files lie there."""
@@ -30,8 +31,6 @@ class Scanner:
         self, outlook: Outlook, arrivals: Arrivals, settings: WatchSettings, events: Events
     ) -> None:
         self.problems: dict[str, list[PathProblem]] = {}
-        self.roots: dict[str, tuple[int, int]] = {}
-        self.roots_changed = anyio.Event()
         self.has_news = Bell()
         self.scanned_at: float | None = None
         """When the last scan ended, monotonic."""
@@ -41,7 +40,7 @@ class Scanner:
         self._events = events
         self._bell = Bell()
         self._is_wanted = True
-        self._hints: set[str] = set()
+        self._hints: set[Change] = set()
         self._rest_s = 0.0
 
     async def run(self) -> None:
@@ -51,7 +50,7 @@ class Scanner:
             await self._bell.wait(until=self._next_scan_at())
             if time.monotonic() >= self._next_scan_at():
                 await self._scan(thread)
-            elif self._hints:
+            if self._hints:  # also after a scan, which does not see how a file got its name
                 await self._glance(thread)
 
     def want_scan(self) -> None:
@@ -59,23 +58,13 @@ class Scanner:
         self._is_wanted = True
         self._bell.ring()
 
-    def hint(self, paths: Iterable[str]) -> None:
+    def hint(self, changes: Iterable[Change]) -> None:
         """Something happened to these paths."""
-        self._hints.update(paths)
+        self._hints.update(changes)
         if len(self._hints) > _MOST_HINTS:
             self._hints.clear()
             self._is_wanted = True
         self._bell.ring()
-
-    def await_new_roots(self) -> anyio.Event:
-        """An event that is set when the present base directories are not these any more."""
-        self.roots_changed = anyio.Event()
-        return self.roots_changed
-
-    def distrust_roots(self) -> None:
-        """A base directory was removed, and may be there again under the same name and inode."""
-        self.roots = {}
-        self.want_scan()
 
     def _next_scan_at(self) -> float:
         if self.scanned_at is None:
@@ -85,7 +74,6 @@ class Scanner:
 
     async def _scan(self, thread: anyio.CapacityLimiter) -> None:
         self._is_wanted = False
-        self._hints.clear()
         began_at = time.monotonic()
         found = await anyio.to_thread.run_sync(
             scan, self._outlook, limiter=thread, abandon_on_cancel=True
@@ -94,9 +82,6 @@ class Scanner:
         self.scanned_at = time.monotonic()
         self._rest_s = _REST_PER_WORK * (self.scanned_at - began_at)
         self._tell_problems(found.problems)
-        if found.roots != self.roots:
-            self.roots = found.roots
-            self.roots_changed.set()
         self._events.scanned({name: self._arrivals.waiting[name] for name in self._source_names()})
 
     async def _glance(self, thread: anyio.CapacityLimiter) -> None:

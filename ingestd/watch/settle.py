@@ -7,6 +7,7 @@ from pathlib import Path
 from ingestd.config.settings import WatchSettings
 from ingestd.files import has_writer, look
 from ingestd.records import FileStat
+from ingestd.watch.sightings import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +31,31 @@ def look_closely(path: Path, marker: Path | None) -> Look:
     return Look(stat, has_writer(path), is_marked=marked_ns is not None)
 
 
-def complete_at(seen: Look, unchanged_since: float, settings: WatchSettings) -> float | None:
+def complete_at(seen: Look, file: Candidate, settings: WatchSettings) -> float | None:
     """When the file counts as complete if it stays as it is; None while somebody writes to it.
 
     Monotonic seconds. A marker that is older than its file proves nothing: it may be left from
     an earlier file of that name.
     """
     if seen.is_vouched:
-        return unchanged_since
+        return file.unchanged_since
     if seen.has_writer is None:
-        return unchanged_since + settings.settle_unproven
+        return file.unchanged_since + settings.settle_unproven
     if seen.has_writer:
         return None
-    return unchanged_since + quiet_time_s(seen.stat, settings)
+    return file.unchanged_since + quiet_time_s(file, settings)
 
 
-def quiet_time_s(stat: FileStat, settings: WatchSettings) -> float:
-    """How long a file without writers must stay unchanged.
+def quiet_time_s(file: Candidate, settings: WatchSettings) -> float:
+    """How long a file without writers must stay unchanged: no time if it got its name last.
 
-    Linux sets both times on a write; a rename, a link and setting the times move the ctime only.
-    So a later ctime means that the file got its name, or its old times back, after the last write.
+    The kernel told of the rename; or the times do: Linux sets both on a write, while a rename, a
+    link and setting the times move the ctime only. That takes a tick of the clock in between.
     An empty file was perhaps just opened.
     """
-    is_finished_off = stat.ctime_ns > stat.mtime_ns and stat.size_bytes > 0
-    return 0.0 if is_finished_off else settings.settle
+    assert file.stat is not None
+    is_named_last = file.is_moved_in or file.stat.ctime_ns > file.stat.mtime_ns
+    return 0.0 if is_named_last and file.stat.size_bytes else settings.settle
 
 
 def _ctime_ns(path: Path) -> int | None:

@@ -1,5 +1,6 @@
 """The watcher on a real file system. Nothing sleeps: tests wait for what is offered."""
 
+import errno
 import os
 import shutil
 import socket
@@ -22,6 +23,7 @@ from ingestd.records import FoundFile
 from ingestd.watch import Watcher, compile_pattern
 from ingestd.watch.arrivals import Arrivals
 from ingestd.watch.findings import Outlook
+from ingestd.watch.inotify import Change, Inotify
 from ingestd.watch.patterns import compile_names
 from ingestd.watch.scan import scan
 from ingestd.watch.sightings import Feed
@@ -324,28 +326,91 @@ async def test_a_temporary_name_renamed_is_offered(tmp_path: Path) -> None:
         assert (await at.next()).path.name == "a.csv"
 
 
+# what the kernel tells
+
+
+@pytest.fixture
+def ears(tmp_path: Path) -> Iterator[Inotify]:
+    with Inotify() as inotify:
+        inotify.watch(str(tmp_path))
+        yield inotify
+
+
+def test_a_rename_is_told_from_a_write(tmp_path: Path, ears: Inotify) -> None:
+    written, renamed = tmp_path / "written", tmp_path / "renamed"
+    written.write_bytes(b"a\n")
+    assert Change(str(written), is_moved_in=False) in (ears.read() or [])
+    written.rename(renamed)
+    assert ears.read() == [Change(str(renamed), is_moved_in=True)]
+
+
+def test_what_leaves_is_not_told(tmp_path: Path, ears: Inotify) -> None:
+    (tmp_path / "a").touch()
+    ears.read()
+    (tmp_path / "a").unlink()
+    (tmp_path / "b").touch()
+    changes = ears.read()
+    assert changes
+    assert {change.path for change in changes} == {str(tmp_path / "b")}
+
+
+def test_only_a_scan_can_tell_what_a_new_directory_holds(tmp_path: Path, ears: Inotify) -> None:
+    (tmp_path / "new").mkdir()
+    assert ears.read() is None
+
+
+def test_more_than_the_kernel_remembers_asks_for_a_scan(tmp_path: Path, ears: Inotify) -> None:
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    for number in range(limit + 1):
+        (tmp_path / f"{number % 2}").touch()
+    heard = ears.read()
+    while heard is not None:
+        heard = ears.read()
+
+
+def test_a_directory_that_was_renamed_is_not_heard_under_its_old_name(
+    tmp_path: Path, ears: Inotify
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    ears.watch(str(old))
+    old.rename(new)
+    assert ears.read() is None
+    (new / "a").touch()
+    ears.watch(str(new))
+    (new / "b").touch()
+    changes = ears.read()
+    assert changes
+    assert {change.path for change in changes} == {str(new / "b")}
+
+
+async def test_where_nobody_may_listen_rescans_find_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Inotify:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("ingestd.watch.listener.Inotify", refuse)
+    async with watching(tmp_path, ORDERS) as at:
+        await at.until_scanned()
+        at.drop("a.csv")
+        assert (await at.next()).path.name == "a.csv"
+        (reason,) = at.events.troubles
+        assert "fs.inotify.max_user_instances" in reason
+
+
 # what must not stop the watcher
 
 
-async def test_names_that_are_not_utf8_are_offered_and_the_watcher_goes_on(tmp_path: Path) -> None:
-    async with watching(tmp_path, ORDERS) as at:
-        await at.until_scanned()
-        strange = os.fsdecode(b"caf\xe9.csv")
-        at.drop(strange)
-        assert (await at.next()).path == at.inbox / strange
-        await at.until(lambda: at.events.troubles)
-        at.drop("after.csv")
-        assert (await at.next()).path.name == "after.csv"
-        assert len(at.events.troubles) == 1
-
-
-async def test_wake_ups_come_again_after_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+async def test_names_that_are_not_utf8_are_offered_by_a_wake_up_like_others(
+    tmp_path: Path,
+) -> None:
     async with watching(tmp_path, ORDERS, settings=NEVER_BY_ITSELF) as at:
         await at.until_scanned()
-        at.drop(os.fsdecode(b"\xff.csv"))
-        await at.next()
-        at.drop("after.csv")
-        assert (await at.next()).path.name == "after.csv"
+        for name in (os.fsdecode(b"caf\xe9.csv"), "after.csv"):
+            at.drop(name)
+            assert (await at.next()).path == at.inbox / name
+        assert at.events.troubles == []
 
 
 async def test_names_with_newlines_and_hard_links_are_files_like_others(tmp_path: Path) -> None:
@@ -525,7 +590,9 @@ async def test_no_more_files_are_kept_in_mind_than_allowed(tmp_path: Path) -> No
         (tmp_path / f"{number}.csv").touch()
     feed = Feed("orders", compile_pattern("*.csv", tmp_path))
     files = Arrivals([feed], QUICK)
-    outlook = Outlook((feed,), compile_names(()), files.known, files.counts, most_files=3)
+    outlook = Outlook(
+        (feed,), compile_names(()), files.known, files.counts, most_files=3, listen=lambda _: None
+    )
     first = scan(outlook)
     assert len(first.changed) == 3
     assert [problem.message for problem in first.problems["orders"]] == [

@@ -30,7 +30,6 @@ HOMES = {
     "pyarrow": {"documents", "elements"},
     "numpy": {"formats", "documents", "elements", "refine", "load", "pipeline"},
     "aiohttp": {"api"},
-    "watchfiles": {"watch"},
     "prometheus_client": {"metrics", "api"},
     "structlog": {"logs", "events"},
     "pydantic": {"config", "transform"},
