@@ -9,6 +9,7 @@ from functools import partial
 from ingestd.config.settings import Settings
 from ingestd.config.source import SourceSpec
 from ingestd.connection import open_mongo
+from ingestd.cores import usable_cores
 from ingestd.errors import StoreRefused
 from ingestd.events import Events
 from ingestd.ledger import Ledger
@@ -18,7 +19,7 @@ from ingestd.pipeline import Desk, Done, Pipeline, recover
 from ingestd.pipeline.putaway import PutAway
 from ingestd.refine import warm
 from ingestd.rejects import Rejects
-from ingestd.workers import ProcessSlots, WorkerLimits, usable_cores
+from ingestd.workers import ProcessSlots, WorkerLimits
 
 
 @dataclass(frozen=True, slots=True)

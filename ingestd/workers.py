@@ -291,8 +291,3 @@ def _call(function: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[
 def _resident_bytes() -> int:
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * _PAGE_BYTES
-
-
-def usable_cores() -> int:
-    """Processors this process may run on."""
-    return len(os.sched_getaffinity(0))
