@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from pymongo import MongoClient
 
@@ -20,6 +21,9 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if name.startswith(own)]:
         if not name.startswith("INGESTD_TEST_"):
             del os.environ[name]
+    # A busy machine makes no example wrong, and every test has a time limit of its own.
+    hypothesis.settings.register_profile("ingestd", deadline=None)
+    hypothesis.settings.load_profile("ingestd")
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,7 @@ def test_one_that_is_cut_off_anywhere_is_refused(codec: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("codec", PACK)
 @given(data=st.data())
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_byte_is_noticed_or_without_consequence(
     codec: str, data: st.DataObject, tmp_path: Path
 ) -> None:

@@ -20,9 +20,7 @@ from ingestd.formats import csv as csv_format
 from ingestd.formats.limits import Limits
 
 WHATEVER_CUTS = (1, 2, 3, 5, 8, 13, 64, 2**21)
-many_files = settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+many_files = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

@@ -229,9 +229,7 @@ _history = 0
 
 
 @given(history=histories(), batch_rows=st.integers(1, 5))
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_the_later_row_wins_in_any_order_and_however_often(
     mongo: Mongo, history: tuple[list[Piece], list[Piece]], batch_rows: int
 ) -> None:

@@ -34,9 +34,7 @@ SOURCE = SourceSpec.model_validate(
         "transform": [{"filter": "text IS NULL OR text <> 'out'"}, {"cast": {"text": "string"}}],
     }
 )
-any_file = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+any_file = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Inline:

@@ -265,7 +265,7 @@ def broken_documents(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(broken_documents())
-@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 def test_no_document_breaks_the_reading(document: dict[str, Any]) -> None:
     salvaged = salvage(SourceSpec, document, PLACEHOLDERS)
     assert salvaged.value is not None

@@ -155,7 +155,7 @@ def test_every_type_is_tried() -> None:
     assert VALUES.keys() == TYPES.keys()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(table=tables())
 def test_documents_are_those_of_the_driver(
     table: tuple[dict[str, tuple[str, list[Any]]], list[int]],
@@ -181,7 +181,7 @@ def _odd_layouts(frame: pl.DataFrame) -> list[pl.DataFrame]:
     return [pieces, middle]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(table=tables(), data=st.data())
 def test_upserts_are_update_statements_that_only_newer_rows_win(
     table: tuple[dict[str, tuple[str, list[Any]]], list[int]], data: st.DataObject
