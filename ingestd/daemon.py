@@ -21,6 +21,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.engine import Engine, open_engine
 from ingestd.errors import ConfigError, ExitCode, Problem
 from ingestd.events import Events
+from ingestd.pipeline.gather import MOST_FILES
 from ingestd.records import FileResult, FoundFile
 from ingestd.refine import schema_of
 from ingestd.vitals import Vitals
@@ -101,7 +102,7 @@ class Daemon:
 
     async def _take_files(self) -> None:
         """Until the watcher is stopped and everything it had handed over has ended."""
-        send, receive = anyio.create_memory_object_stream[FoundFile](0)
+        send, receive = anyio.create_memory_object_stream[FoundFile](MOST_FILES)
         async with anyio.create_task_group() as group:
             group.start_soon(self._find_files, send, name="watcher")
             self._vitals.is_ready = True

@@ -6,13 +6,14 @@ comes out as ``FileUnavailable`` with a hint. What is *in* a file belongs to ``f
 
 from ingestd.files.identity import displayable, file_id
 from ingestd.files.look import has_writer, look, stat_of
-from ingestd.files.move import FILE_GONE, move
+from ingestd.files.move import FILE_GONE, Move, move, move_all
 from ingestd.files.names import free_name, name_with, names_like
 from ingestd.files.trouble import explaining
 from ingestd.files.write import make_directory, rename_new, sync_directory, write_atomically
 
 __all__ = [
     "FILE_GONE",
+    "Move",
     "displayable",
     "explaining",
     "file_id",
@@ -21,6 +22,7 @@ __all__ = [
     "look",
     "make_directory",
     "move",
+    "move_all",
     "name_with",
     "names_like",
     "rename_new",

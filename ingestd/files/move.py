@@ -16,6 +16,9 @@ import hashlib
 import os
 import shutil
 import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ingestd.errors import FileUnavailable
@@ -30,16 +33,63 @@ FILE_GONE = "file_gone"
 """The error type when there is nothing to move, and never will be."""
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """From where to where; with ``expected``, only that very content is moved."""
+
+    source: Path
+    target: Path
+    expected: FileStat | None = None
+
+
 def move(source: Path, target: Path, expected: FileStat | None = None) -> Path:
     """Move a regular file to ``target``, or beside it (``a-2.csv``) when the name is taken.
 
     Never overwrites, makes missing directories, is durable when it returns, and returns where
-    the file now is. With ``expected``, only that very content is moved: a file that took its
-    place in the meantime stays. Raises FileUnavailable.
+    the file now is. With ``expected``, a file that took its place in the meantime stays. Raises
+    FileUnavailable.
     """
+    (moved,) = move_all([Move(source, target, expected)])
+    if isinstance(moved, FileUnavailable):
+        raise moved
+    return moved
+
+
+def move_all(moves: Sequence[Move]) -> list[Path | FileUnavailable]:
+    """Move several files; each directory is made durable once, after all of them.
+
+    Returns:
+        per file what ``move`` returns or raises.
+    """
+    moved = [_outcome(one) for one in moves]
+    places = {place.parent for place in moved if isinstance(place, Path)}
+    sources = {one.source.parent for one in moves}
+    try:
+        for directory in (*places, *(sources - places)):  # first there, then no longer here
+            _make_durable(directory)
+    except FileUnavailable as error:
+        return [error] * len(moves)
+    return moved
+
+
+def _outcome(one: Move) -> Path | FileUnavailable:
+    try:
+        return _move(one)
+    except FileUnavailable as error:
+        return error
+
+
+def _make_durable(directory: Path) -> None:
+    with explaining("unmovable_file", directory), suppress(FileNotFoundError):
+        sync_directory(directory)
+
+
+def _move(one: Move) -> Path:
+    """Not durable yet: a crash may leave either name, never none."""
+    source, target = one.source, one.target
     with explaining("unmovable_file", source):
         make_directory(target.parent)
-        present = _look_for(source, expected)
+        present = _look_for(source, one.expected)
         if present is None:
             return _find_moved(source, target)
         for place in names_like(target):
@@ -99,9 +149,9 @@ def _carry(source: Path, place: Path, present: FileStat) -> None:
         if error.errno != errno.EXDEV:
             raise
         _copy(source, place, present)
+        sync_directory(place.parent)  # before the source goes
     else:
         _check_renamed(source, place, present)
-    sync_directory(place.parent)
 
 
 def _check_renamed(source: Path, place: Path, present: FileStat) -> None:
@@ -136,7 +186,6 @@ def _remove(source: Path, present: FileStat) -> None:
             source.unlink()
     except FileNotFoundError:
         pass  # renamed: nothing was left
-    sync_directory(source.parent)
 
 
 def _changed(source: Path) -> FileUnavailable:

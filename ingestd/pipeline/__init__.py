@@ -1,9 +1,11 @@
 """The order of the stages and the queues between them.
 
-    found files ──► intake ──► refine ──► load ──► (intake finishes the file)
-                    files at    one task    some
-                    once        per worker  writers
-                                └── twice: for small files and for large ones ──┘
+    found files ──► intake ──► small ones together: refine, load, commit, put away
+                      │
+                      └──────► others alone ──► refine ──► load ──► (commit, put away)
+                               files at once    one task   some
+                                                per worker writers
+                                                └─ twice: for small files and for large ones ─┘
 
 Closing a stream is the message: when the inbox closes, the intake finishes what it has and
 closes both lanes, and so on to the end. What each error leads to is in ``policy.py``.
@@ -24,15 +26,17 @@ from ingestd.records import FoundFile
 __all__ = ["Desk", "Done", "Pipeline", "recover"]
 
 
+_GROUPS_AT_ONCE = 4
+"""While one is written, another is refined, a third read, a fourth put away."""
+
+
 class Pipeline:
     """Takes found files until its inbox closes, and loads them."""
 
     def __init__(self, desk: Desk, done: Done, worker_count: int) -> None:
         settings = desk.settings.load
         self._loading = Loading(desk)
-        large = anyio.CapacityLimiter(settings.large_files_at_once)
-        self._intake = Intake(desk, self._loading, done, large)
-        self._files_at_once = settings.files_at_once
+        self._intake = Intake(desk, self._loading, done)
         budget = ByteBudget(settings.memory, desk.events)
         bundle_bytes = desk.settings.refine.chunk_bytes
         refine = RefineStage(desk.workers, budget, desk.events, bundle_bytes)
@@ -59,8 +63,9 @@ class Pipeline:
                 self._crew.at_work(group, "large") as large,
             ):
                 async with anyio.create_task_group() as intakes:
-                    for n in range(self._files_at_once):
+                    lanes = Lanes(small, large)
+                    for n in range(_GROUPS_AT_ONCE):
                         intakes.start_soon(
-                            self._intake.run, inbox.clone(), Lanes(small, large), name=f"intake {n}"
+                            self._intake.run, inbox.clone(), lanes, intakes, name=f"intake {n}"
                         )
                     inbox.close()

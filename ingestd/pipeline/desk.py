@@ -1,5 +1,6 @@
 """What the stages that know whole files work with, and how they say that one has ended."""
 
+import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ from ingestd.records import ClaimedFile, Counts, FileResult, FileState
 from ingestd.rejects import Rejects
 from ingestd.workers import Workers
 
+Ended = tuple[FileResult | None, float | None]
+"""A file's result, if it has one, and after how many seconds it is to be offered again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -30,6 +34,15 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Rules:
+    """What every file of a source needs of it."""
+
+    pickled: bytes
+    """The source as workers take it."""
+    config_hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class Desk:
     """The stores, the workers and the rules, shared by all files."""
 
@@ -41,6 +54,7 @@ class Desk:
     workers: Workers
     put_away: PutAway
     events: Events
+    _rules: dict[str, Rules] = field(default_factory=dict, init=False)
 
     @property
     def limits(self) -> Limits:
@@ -50,6 +64,12 @@ class Desk:
             refine.chunk_bytes, refine.max_record_bytes,
             refine.max_unpacked_bytes, refine.max_unpack_ratio,
         )  # fmt: skip
+
+    def rules(self, source: SourceSpec) -> Rules:
+        """The rules of a source, made ready once."""
+        if source.name not in self._rules:
+            self._rules[source.name] = Rules(pickle.dumps(source), source.config_hash)
+        return self._rules[source.name]
 
     def finished(self, file: ClaimedFile, outcome: Outcome) -> FileResult:
         """Tell that a file ended; nothing more happens to it in this attempt."""

@@ -1,29 +1,26 @@
-"""One file from the inbox to its end: identify, claim, hand out chunks, finish, put away."""
+"""Found files to their ends: identify, claim, load; together where that can be, else alone."""
 
-import hashlib
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import anyio
-import anyio.to_thread
+from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ingestd.config.source import SourceSpec
-from ingestd.errors import FileRefused, FileUnavailable
-from ingestd.files import explaining, file_id, stat_of
-from ingestd.formats import FORMATS
-from ingestd.ledger import Claim, Verdict, Wanted
-from ingestd.pipeline.desk import Desk, Outcome
-from ingestd.pipeline.finish import Committed, finish
+from ingestd.ledger import Wanted
+from ingestd.pipeline.alone import Alone, Claimed
+from ingestd.pipeline.desk import Desk, Ended
+from ingestd.pipeline.errands import run_errands
+from ingestd.pipeline.gather import gather
+from ingestd.pipeline.identify import Identified, identify
 from ingestd.pipeline.lanes import Lanes
-from ingestd.pipeline.loading import Ended, Loading
+from ingestd.pipeline.loading import Loading
 from ingestd.pipeline.policy import cause_of, describe
-from ingestd.pipeline.together import Errand, Together, run_errands
-from ingestd.records import FileLayout, FileResult, FileState, FoundFile, Shape
+from ingestd.pipeline.together import can_go_together
+from ingestd.records import FileResult, FoundFile
 
 Done = Callable[[FoundFile, FileResult | None, float | None], None]
 """Told when a file is done with: its result, and after how many seconds to offer it again."""
@@ -36,168 +33,136 @@ _REST = 10
 as long as reading it took."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Identified:
-    """A file whose content is known; ``layout`` is missing when it cannot be read as it should."""
-
-    sha256: bytes
-    layout: FileLayout | None
-    refusal: FileRefused | None = None
-
-
 @dataclass(slots=True)
 class Intake:
-    """Takes found files, one at a time per task; several tasks share one intake."""
+    """Takes found files in groups, a group at a time per task; several tasks share one intake."""
 
     desk: Desk
     loading: Loading
     done: Done
-    large: anyio.CapacityLimiter
-    """Files of more than one chunk, of which a few at once are enough to keep all busy."""
     at_work: set[str] = field(default_factory=set)
     """File ids of which a task has one in hand: it alone asks the ledger for them."""
-    _claim: Together[Wanted, Claim] = field(init=False)
-    _errand: Together[Errand, Any] = field(init=False)
+    _alone: Alone = field(init=False)
+    _slots: anyio.Semaphore = field(init=False)
+    _large: anyio.CapacityLimiter = field(init=False)
 
     def __post_init__(self) -> None:
-        self._claim = Together(self.desk.ledger.claims.claim_all)
-        self._errand = Together(run_errands)
+        settings = self.desk.settings.load
+        self._alone = Alone(self.desk, self.loading)
+        self._slots = anyio.Semaphore(settings.files_at_once)
+        self._large = anyio.CapacityLimiter(settings.large_files_at_once)
 
     async def run(
-        self,
-        inbox: MemoryObjectReceiveStream[FoundFile],
-        outbox: Lanes,
+        self, inbox: MemoryObjectReceiveStream[FoundFile], outbox: Lanes, tasks: TaskGroup
     ) -> None:
-        """Until the inbox is closed."""
+        """Until the inbox is closed. What goes alone does so in ``tasks``: groups pass it."""
         async with inbox:
-            async for found in inbox:
-                if not self.loading.is_stopping:
-                    await self._take(found, outbox)
+            async for group in gather(inbox):
+                if self.loading.is_stopping:
+                    continue
+                if group[0].stat.size_bytes > self.desk.limits.chunk_bytes:
+                    await self._start(tasks, partial(self._take_large, group, outbox))
+                    continue
+                for claimed in await self._take(group):
+                    await self._start(tasks, partial(self._bring_in, claimed, outbox))
 
-    async def _take(self, found: FoundFile, outbox: Lanes) -> None:
-        """Whatever happens to one file, the next one is taken."""
-        result, retry_after_s = None, None
+    async def _start(self, tasks: TaskGroup, act: Callable[[], Awaitable[None]]) -> None:
+        """Wait for a slot, and act in a task that frees it."""
+        await self._slots.acquire()
+
+        async def act_in_slot() -> None:
+            try:
+                await act()
+            finally:
+                self._slots.release()
+
+        tasks.start_soon(act_in_slot)
+
+    async def _take_large(self, group: Sequence[FoundFile], outbox: Lanes) -> None:
+        async with self._large:
+            for claimed in await self._take(group):
+                await self._bring_in(claimed, outbox)
+
+    async def _take(self, group: Sequence[FoundFile]) -> list[Claimed]:
+        """Load what can go together; returns the others."""
+        source = self.desk.sources[group[0].source_name]
+        claimed = await self._claim(await self._identify(group, source), source)
+        jobs = [
+            self.loading.job(one.source, one.claim, one.file.layout)
+            for one in claimed
+            if one.file.layout is not None and can_go_together(source, one.claim, one.file.layout)
+        ]
+        ended = await self.loading.load_together(jobs)
+        for one in claimed:
+            if one.file.file_id in ended:
+                self._release(one.file, ended[one.file.file_id])
+        return [one for one in claimed if one.file.file_id not in ended]
+
+    async def _identify(
+        self, group: Sequence[FoundFile], source: SourceSpec
+    ) -> list[Identified]:  # fmt: skip
+        """Read the files; those that nobody has at work are at work now."""
+        started = time.monotonic()
+        contents = await self._read(group, source)
+        read_s = time.monotonic() - started
+        mine = []
+        for found, content in zip(group, contents, strict=True):
+            if isinstance(content, Exception):
+                self._end(found, self._left(found, content))
+            elif content.file_id in self.at_work:
+                self._end(found, (None, _REST * read_s))
+            else:
+                self.at_work.add(content.file_id)
+                mine.append(content)
+        return mine
+
+    async def _read(
+        self, group: Sequence[FoundFile], source: SourceSpec
+    ) -> list[Identified | Exception]:
         try:
-            result, retry_after_s = await self._bring_in(found, outbox)
+            await self.desk.loader.prepare(source)
+            limits = self.desk.limits
+            return await run_errands([partial(identify, one, source, limits) for one in group])
+        except Exception as error:  # noqa: BLE001 - the files come again
+            return [error] * len(group)
+
+    async def _claim(self, files: Sequence[Identified], source: SourceSpec) -> list[Claimed]:
+        config_hash = self.desk.rules(source).config_hash
+        wanted = [Wanted(file.found, file.sha256, config_hash) for file in files]
+        try:
+            claims = await self.desk.ledger.claims.claim_all(wanted)
+        except Exception as error:  # noqa: BLE001 - the files come again
+            claims = [error] * len(files)
+        claimed = []
+        for file, claim in zip(files, claims, strict=True):
+            if isinstance(claim, Exception):
+                self._release(file, self._left(file.found, claim))
+            else:
+                claimed.append(Claimed(source, file, claim))
+        return claimed
+
+    async def _bring_in(self, claimed: Claimed, outbox: Lanes) -> None:
+        """Whatever happens to one file, the others go on."""
+        try:
+            ended = await self._alone.bring_in(claimed, outbox)
         except Exception as error:  # noqa: BLE001 - the task of one file ends here
-            retry_after_s = self._give_back(found, cause_of(error))
+            ended = self._left(claimed.file.found, error)
+        self._release(claimed.file, ended)
+
+    # how a file ends
+
+    def _left(self, found: FoundFile, error: Exception) -> Ended:
+        """The file's end could not even be recorded: it stays in the inbox and comes again."""
+        told = describe(cause_of(error))
+        self.desk.events.file_blocked(found.source_name, found.path, told["message"], told["hint"])
+        return None, self.desk.sources[found.source_name].errors.retry_delay
+
+    def _release(self, file: Identified, ended: Ended) -> None:
+        self.at_work.discard(file.file_id)
+        self._end(file.found, ended)
+
+    def _end(self, found: FoundFile, ended: Ended) -> None:
+        result, retry_after_s = ended
         if retry_after_s is not None:
             retry_after_s = max(retry_after_s, _LEAST_DELAY_S)
         self.done(found, result, retry_after_s)
-
-    def _give_back(self, found: FoundFile, error: Exception) -> float:
-        """The file's end could not even be recorded: it stays in the inbox and comes again."""
-        told = describe(error)
-        self.desk.events.file_blocked(found.source_name, found.path, told["message"], told["hint"])
-        return self.desk.sources[found.source_name].errors.retry_delay
-
-    async def _bring_in(
-        self, found: FoundFile, outbox: Lanes
-    ) -> Ended:  # fmt: skip
-        if found.stat.size_bytes <= self.desk.limits.chunk_bytes:
-            return await self._bring_in_now(found, outbox)
-        async with self.large:
-            return await self._bring_in_now(found, outbox)
-
-    async def _bring_in_now(self, found: FoundFile, outbox: Lanes) -> Ended:
-        source = self.desk.sources[found.source_name]
-        await self.desk.loader.prepare(source)
-        started = time.monotonic()
-        identified = await self._identify(found, source)
-        identity = file_id(source.name, identified.sha256)
-        if identity in self.at_work:
-            return None, _REST * (time.monotonic() - started)
-        self.at_work.add(identity)
-        try:
-            return await self._act(found, source, identified, outbox)
-        finally:
-            self.at_work.discard(identity)
-
-    async def _act(
-        self, found: FoundFile, source: SourceSpec, identified: _Identified,
-        outbox: Lanes,
-    ) -> Ended:  # fmt: skip
-        """Do what the ledger says is to be done with the file."""
-        claim = await self._claim(Wanted(found, identified.sha256, source.config_hash))
-        if claim.verdict is Verdict.WAIT:
-            return None, self._wait(found, claim)
-        if claim.verdict is Verdict.DUPLICATE:
-            return await self._set_duplicate_aside(found, claim, source), None
-        if claim.verdict is Verdict.PUT_AWAY:
-            return await self._put_away_again(claim, source, identified), None
-        if identified.layout is None:
-            assert identified.refusal is not None
-            return await self.loading.refuse(source, claim, identified.refusal)
-        return await self.loading.load(source, claim, identified.layout, outbox)
-
-    async def _identify(self, found: FoundFile, source: SourceSpec) -> _Identified:
-        """Read the whole file once: its digest, and where to cut it."""
-        limits = self.desk.limits
-        lay_out = partial(FORMATS[source.format].lay_out, found.path, found.stat, source, limits)
-        try:
-            if found.stat.size_bytes <= limits.chunk_bytes:
-                layout: FileLayout = await self._errand(lay_out)
-            else:
-                layout = await anyio.to_thread.run_sync(lay_out, abandon_on_cancel=True)
-        except FileUnavailable:
-            raise
-        except FileRefused as refusal:
-            sha256 = await anyio.to_thread.run_sync(_digest, found, abandon_on_cancel=True)
-            return _Identified(sha256, None, refusal)
-        return _Identified(layout.sha256, layout)
-
-    # files that are not loaded
-
-    def _wait(self, found: FoundFile, claim: Claim) -> float:
-        """It failed before a restart, and its time to be tried again has not come."""
-        error = claim.error or {"message": "failed", "hint": ""}
-        self.desk.events.file_blocked(
-            source_name=found.source_name,
-            path=found.path,
-            reason=error["message"],
-            hint=error["hint"],
-        )
-        return claim.wait_s
-
-    async def _set_duplicate_aside(
-        self, found: FoundFile, claim: Claim, source: SourceSpec
-    ) -> FileResult:
-        is_failure = source.load.on_duplicate_file == "fail"
-        state = FileState.FAILED if is_failure else FileState.DUPLICATE
-        away, file = self.desk.put_away, claim.file
-        message = f"the same content was loaded before, as file {file.file_id}"
-        error = {"type": "duplicate_file", "message": message, "hint": "nothing was loaded"}
-        target = await (away.failed_target(file) if is_failure else away.archive_target(file))
-        fields = {"state": state.value, "error": error if is_failure else None}
-        identity, target = await self.desk.ledger.claims.duplicate(found, file, fields, target)
-        if is_failure:
-            moved = await away.set_aside(file, target, error, identity)
-        else:
-            moved = await away.move(file, identity, target)
-        return self.desk.finished(file, Outcome(state, error=error, moved_to=moved))
-
-    async def _put_away_again(
-        self, claim: Claim, source: SourceSpec, identified: _Identified
-    ) -> FileResult:
-        """The file ended before, but did not leave the inbox."""
-        file = claim.file
-        if claim.state in (FileState.LOADED, FileState.UNDONE):
-            shape = identified.layout.shape if identified.layout else Shape(())
-            committed = Committed(source, file, claim.counts, shape, claim.target, claim.state)
-            return self.desk.finished(file, await finish(self.desk, committed))
-        error = claim.error or {"type": "", "message": "", "hint": ""}
-        moved = await self.desk.put_away.set_aside(file, claim.target, error)
-        return self.desk.finished(file, Outcome(claim.state, error=error, moved_to=moved))
-
-
-def _digest(found: FoundFile) -> bytes:
-    """Of a file that is not what it should be.
-
-    Raises:
-        FileUnavailable: it changed since it was found, so the refusal is about another content.
-    """
-    with explaining("unreadable_file", found.path), found.path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").digest()
-        if not stat_of(os.fstat(stream.fileno())).is_same_content(found.stat):
-            raise FileUnavailable("file_changed", f"{found.path.name} changed while it was read")
-    return digest

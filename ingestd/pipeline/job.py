@@ -74,6 +74,12 @@ class FileJob:
                 self.position = self.layout.chunks[done - 1].end
 
     @property
+    def is_replacing(self) -> bool:
+        """Of the files of that name, only the one that arrived last may be seen."""
+        load = self.source.load
+        return load.mode == "insert" and load.on_changed_file == "replace"
+
+    @property
     def is_complete(self) -> bool:
         """Every row of the file is durable."""
         return self.position.row == self.layout.row_count
@@ -124,13 +130,17 @@ class FileJob:
         self, chunk: Chunk, counts: Counts, ledger: Ledger, interval_s: float
     ) -> None:
         """A chunk's rows and rejections are durable; move the checkpoint when it is time."""
+        self.advance(chunk, counts)
+        is_due = time.monotonic() - self._checkpointed_at >= interval_s
+        if is_due and not self.is_complete:  # else the commit says it all
+            await self.checkpoint(ledger)
+
+    def advance(self, chunk: Chunk, counts: Counts) -> None:
+        """Count a durable chunk, and move on as far as no other is missing."""
         self._waiting[chunk.start.offset_bytes] = (chunk, counts)
         while (done := self._waiting.pop(self.position.offset_bytes, None)) is not None:
             self.position = done[0].end
             self.counts += done[1]
-        is_due = time.monotonic() - self._checkpointed_at >= interval_s
-        if is_due and not self.is_complete:  # else the commit says it all
-            await self.checkpoint(ledger)
 
     async def checkpoint(self, ledger: Ledger) -> None:
         """Record how far everything is durable. One at a time: a late one must not step back."""

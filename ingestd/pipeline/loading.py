@@ -1,28 +1,25 @@
 """A claimed file to its end: survey, chunks, commit, and what follows when it cannot load."""
 
-import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from ingestd.config.source import SourceSpec
 from ingestd.documents import Run
 from ingestd.errors import FileRefused
-from ingestd.ledger import Claim, Commit, Ending, now
+from ingestd.ledger import Claim, Ending, now
 from ingestd.pipeline.chunks import ready_chunks
-from ingestd.pipeline.desk import Desk, Outcome
-from ingestd.pipeline.finish import Committed, finish
+from ingestd.pipeline.desk import Desk, Ended, Outcome
+from ingestd.pipeline.finish import commit_all, finish_all
 from ingestd.pipeline.job import ChunkTask, FileJob
 from ingestd.pipeline.lanes import Lanes
 from ingestd.pipeline.policy import cause_of, describe, reaction_to
 from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
-from ingestd.pipeline.together import Together
-from ingestd.records import ClaimedFile, FileLayout, FileResult, FileState, Rejection
+from ingestd.pipeline.together import load_together
+from ingestd.records import ClaimedFile, FileLayout, FileResult, Rejection
 from ingestd.refine import Plan, Repeats
 from ingestd.validate import unique_columns
-
-Ended = tuple[FileResult | None, float | None]
-"""A file's result, if it has one, and after how many seconds it is to be offered again."""
 
 
 @dataclass(slots=True)
@@ -34,37 +31,43 @@ class Loading:
     """The files that are loading now, by file id."""
     is_stopping: bool = False
     """No more chunks are handed out: files that are not complete go on after the restart."""
-    _commit_together: Together[Commit, FileState] = field(init=False)
 
-    def __post_init__(self) -> None:
-        self._commit_together = Together(self.desk.ledger.commit_all)
+    def job(self, source: SourceSpec, claim: Claim, layout: FileLayout) -> FileJob:
+        """A claimed file that is to be loaded."""
+        run = Run(
+            file_id=claim.file.file_id, source_name=source.name,
+            processed_at_ms=round(claim.file.processed_at.timestamp() * 1000),
+            key=source.load.key if source.load.mode == "upsert" else (),
+        )  # fmt: skip
+        plan = Plan(self.desk.rules(source).pickled, layout.shape, run, self.desk.limits)
+        return FileJob(source, claim, layout, plan)
 
-    async def load(
-        self, source: SourceSpec, claim: Claim, layout: FileLayout,
-        outbox: Lanes,
-    ) -> Ended:  # fmt: skip
-        """Bring all rows of a file into MongoDB and the file out of the inbox."""
-        file = claim.file
-        job = FileJob(source, claim, layout, self._plan(source, file, layout))
-        self.jobs[file.file_id] = job
-        self.desk.events.file_claimed(file, claim.start.row)
+    @contextmanager
+    def in_hand(self, jobs: Sequence[FileJob]) -> Iterator[None]:
+        """Show that these files are loading."""
+        for job in jobs:
+            self.jobs[job.file.file_id] = job
+            self.desk.events.file_claimed(job.file, job.claim.start.row)
         try:
-            return await self._bring_in(job, outbox)
+            yield
         finally:
-            del self.jobs[file.file_id]
-            self.desk.events.file_released(file)
+            for job in jobs:
+                del self.jobs[job.file.file_id]
+                self.desk.events.file_released(job.file)
+
+    async def load_together(self, jobs: Sequence[FileJob]) -> Mapping[str, Ended]:
+        """Load small files of a source; those that are missing in the answer are to load alone."""
+        with self.in_hand(jobs):
+            return await load_together(self.desk, jobs)
+
+    async def load(self, job: FileJob, outbox: Lanes) -> Ended:
+        """Bring all rows of a file into MongoDB and the file out of the inbox."""
+        with self.in_hand([job]):
+            return await self._bring_in(job, outbox)
 
     async def refuse(self, source: SourceSpec, claim: Claim, error: Exception) -> Ended:
         """Set a file aside that cannot even be cut into chunks."""
         return await self._end(source, claim, error)
-
-    def _plan(self, source: SourceSpec, file: ClaimedFile, layout: FileLayout) -> Plan:
-        run = Run(
-            file_id=file.file_id, source_name=source.name,
-            processed_at_ms=round(file.processed_at.timestamp() * 1000),
-            key=source.load.key if source.load.mode == "upsert" else (),
-        )  # fmt: skip
-        return Plan(pickle.dumps(source), layout.shape, run, self.desk.limits)
 
     async def _bring_in(self, job: FileJob, outbox: Lanes) -> Ended:
         """Load, commit, finish. Once committed, a file cannot fail: rows that were seen stay."""
@@ -72,10 +75,12 @@ class Loading:
             await self._load_rows(job, outbox)
             if not job.is_complete:
                 return None, None
-            committed = await self._commit(job)
+            (committed,) = await commit_all(self.desk, [job])
+            if isinstance(committed, Exception):
+                raise committed
         except Exception as error:  # noqa: BLE001 - the policy decides what it leads to
             return await self._end(job.source, job.claim, cause_of(error), job.refused_in_trial)
-        return await self._finish(committed)
+        return (await finish_all(self.desk, [committed]))[0]
 
     async def _load_rows(self, job: FileJob, outbox: Lanes) -> None:
         """Hand out all chunks and wait for them; when stopping, as many as there is time for."""
@@ -118,31 +123,6 @@ class Loading:
         counts, job.refused_in_trial = await try_whole_file(trial, job.layout, repeats, workers)
         require_within_budget(counts, job.source)
         job.refused_in_trial = []
-
-    async def _commit(self, job: FileJob) -> Committed:
-        """All rows are durable: show them to readers, and those they replace no more."""
-        file, load = job.file, job.source.load
-        if not job.counts.is_balanced or job.counts.record_count != job.layout.row_count:
-            raise AssertionError(f"rows do not add up: {job.counts} of {job.layout.row_count}")
-        target = await self.desk.put_away.archive_target(file)
-        is_replacing = load.mode == "insert" and load.on_changed_file == "replace"
-        state = await self._commit_together(Commit(file, job.counts, target, is_replacing))
-        return Committed(
-            job.source, file, job.counts, job.layout.shape, target, state, job.refused_records
-        )
-
-    async def _finish(self, committed: Committed) -> Ended:
-        """Trouble from here on is told, and tried again; nothing fails any more."""
-        desk, file = self.desk, committed.file
-        queryable_s = (now() - file.found_at) / timedelta(seconds=1)
-        try:
-            outcome = await finish(desk, committed)
-        except Exception as error:  # noqa: BLE001 - the rows are safe, and the file comes again
-            told = describe(error)
-            desk.events.archive_failed(file, told["message"], told["hint"])
-            outcome = Outcome(committed.state, committed.counts, queryable_s=queryable_s)
-            return desk.finished(file, outcome), committed.source.errors.retry_delay
-        return desk.finished(file, replace(outcome, queryable_s=queryable_s)), None
 
     async def _end(
         self, source: SourceSpec, claim: Claim, error: Exception,

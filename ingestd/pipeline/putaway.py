@@ -1,20 +1,38 @@
 """Where files go when they ended: archive, failed, rejects. Everything here can be repeated."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ingestd.config.settings import PathSettings
 from ingestd.errors import FileUnavailable
 from ingestd.events import Events
-from ingestd.files import FILE_GONE, free_name, move
+from ingestd.files import FILE_GONE, Move, free_name, move_all
 from ingestd.ledger import Ledger
 from ingestd.mongo import Document
-from ingestd.pipeline.together import Errand, Together, run_errands
+from ingestd.pipeline.errands import run_errand, run_errands
 from ingestd.records import ClaimedFile, Shape
 from ingestd.rejects import Rejects, write_error_report, write_few_rejects
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A file on its way out of the inbox; without a target it stays, and is only recorded."""
+
+    file: ClaimedFile
+    target: Path | None
+    identity: str
+    """Of its ledger entry: mostly the file id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The refused records of a file; ``None`` when they have to be read from ``errors``."""
+
+    file: ClaimedFile
+    shape: Shape
+    records: Sequence[bytes] | None
 
 
 class PutAway:
@@ -28,64 +46,93 @@ class PutAway:
         is_moving: bool = True,
     ) -> None:  # fmt: skip
         self._paths = paths
+        self._ledger = ledger
         self._rejects = rejects
         self._events = events
         self._is_moving = is_moving
-        self._errand = Together[Errand, Any](run_errands)
-        self._record = Together[tuple[str, Path | None], None](ledger.put_away_all)
 
-    async def archive_target(self, file: ClaimedFile) -> Path | None:
-        """A free place for a loaded file; ``None`` when it stays where it is."""
-        if not self._is_moving:
-            return None
-        directory = self._archive_directory(file.source_name, file.processed_at)
-        place: Path = await self._errand(partial(free_name, directory, file.path.name))
-        return place
+    async def archive_targets(self, files: Sequence[ClaimedFile]) -> list[Path | None]:
+        """A free place for each loaded file; ``None`` when they stay where they are."""
+        return await self._free_places(
+            [(self._archive_directory(file), file.path.name) for file in files]
+        )
 
-    def _archive_directory(self, source_name: str, moment: datetime) -> Path:
-        return self._paths.archive / source_name / moment.strftime("%Y/%m/%d")
+    def _archive_directory(self, file: ClaimedFile) -> Path:
+        day = file.processed_at.strftime("%Y/%m/%d")
+        return self._paths.archive / file.source_name / day
 
     async def failed_target(self, file: ClaimedFile) -> Path | None:
         """A free place for a file that failed or is held."""
-        if not self._is_moving:
-            return None
         directory = self._paths.failed / file.source_name
-        place: Path = await self._errand(partial(free_name, directory, file.path.name))
-        return place
+        return (await self._free_places([(directory, file.path.name)]))[0]
 
-    async def write_rejects(
-        self, file: ClaimedFile, shape: Shape, refused: Sequence[bytes] | None
-    ) -> Path:
-        """The refused rows of a loaded file, for a person to mend and drop again.
+    async def _free_places(self, wanted: Sequence[tuple[Path, str]]) -> list[Path | None]:
+        if not self._is_moving:
+            return [None] * len(wanted)
+        return await run_errand(lambda: [free_name(*place) for place in wanted])
 
-        ``refused``: the records, when they are at hand; else they are read from ``errors``.
+    async def write_rejects(self, refused: Sequence[Refused]) -> dict[str, Path | Exception]:
+        """The refused rows of loaded files, for a person to mend and drop again.
+
+        Returns:
+            by file id the rejects file; or why it cannot be written: the same call may pass later.
         """
-        directory = self._paths.rejects / file.source_name
-        if refused is None:
-            return await self._rejects.write_rejects_file(file, shape, directory)
-        place: Path = await self._errand(
-            partial(write_few_rejects, file, shape, refused, directory)
-        )
-        return place
+        few = [one for one in refused if one.records is not None]
+        places = await run_errands([partial(self._write_few, one) for one in few])
+        written = {one.file.file_id: place for one, place in zip(few, places, strict=True)}
+        for one in refused:
+            if one.records is None:
+                written[one.file.file_id] = await self._write_many(one)
+        return written
 
-    async def move(self, file: ClaimedFile, identity: str, target: Path | None) -> Path | None:
-        """Move a file to where the ledger says it goes, and record that it is there.
+    def _write_few(self, refused: Refused) -> Path:
+        directory = self._paths.rejects / refused.file.source_name
+        return write_few_rejects(refused.file, refused.shape, refused.records or (), directory)
 
-        A file that somebody else removed meanwhile is told, and goes nowhere.
+    async def _write_many(self, refused: Refused) -> Path | Exception:
+        directory = self._paths.rejects / refused.file.source_name
+        try:
+            return await self._rejects.write_rejects_file(refused.file, refused.shape, directory)
+        except Exception as error:  # noqa: BLE001 - of this file alone
+            return error
+
+    async def move(self, leaving: Leaving) -> Path | None:
+        """Move one file.
 
         Raises:
             FileUnavailable: it cannot be moved now; the same call may pass later.
         """
-        moved = None
-        if target is not None:
-            try:
-                moved = await self._errand(partial(move, file.path, target, file.stat))
-            except FileUnavailable as error:
-                if error.error_type != FILE_GONE:
-                    raise
-                self._events.file_gone(file, error.message)
-        await self._record((identity, moved))
+        moved = (await self.move_all([leaving]))[leaving.identity]
+        if isinstance(moved, Exception):
+            raise moved
         return moved
+
+    async def move_all(self, leaving: Sequence[Leaving]) -> dict[str, Path | Exception | None]:
+        """Move files to where the ledger says they go, and record that they are there.
+
+        A file that somebody else removed meanwhile is told, and goes nowhere.
+
+        Returns:
+            by identity where the file is now; or why it cannot be moved: it may be, later.
+        """
+        going = [one for one in leaving if one.target is not None]
+        moves = [Move(one.file.path, one.target, one.file.stat) for one in going if one.target]
+        places = await run_errand(partial(move_all, moves))
+        moved: dict[str, Path | Exception | None] = {one.identity: None for one in leaving}
+        for one, place in zip(going, places, strict=True):
+            moved[one.identity] = self._unless_gone(one, place)
+        left = [(key, at) for key, at in moved.items() if not isinstance(at, Exception)]
+        for (key, _), refusal in zip(left, await self._ledger.put_away_all(left), strict=True):
+            moved[key] = refusal or moved[key]
+        return moved
+
+    def _unless_gone(
+        self, leaving: Leaving, place: Path | FileUnavailable
+    ) -> Path | FileUnavailable | None:
+        if isinstance(place, FileUnavailable) and place.error_type == FILE_GONE:
+            self._events.file_gone(leaving.file, place.message)
+            return None
+        return place
 
     async def set_aside(
         self, file: ClaimedFile, target: Path | None, error: Document, identity: str | None = None
@@ -98,5 +145,5 @@ class PutAway:
                 "message": error["message"], "hint": error["hint"],
                 "found_at": file.found_at.isoformat(),
             }  # fmt: skip
-            await self._errand(partial(write_error_report, target, report))
-        return await self.move(file, identity or file.file_id, target)
+            await run_errand(partial(write_error_report, target, report))
+        return await self.move(Leaving(file, target, identity or file.file_id))

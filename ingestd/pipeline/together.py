@@ -1,100 +1,104 @@
-"""Many small calls as a few large ones: what comes while a call is under way goes with the next.
+"""Small files of one source, loaded together: each step is taken once for all of them.
 
-Nothing waits for company: a call that comes alone is made at once. Under load the calls of many
-files become one command to MongoDB, or one turn of a thread.
+Together goes what goes well. A file that is in any trouble here is left to ``loading.py``, which
+does everything again for it alone and knows what each error leads to: rows that are stored
+already are simply found there.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
-import anyio
-import anyio.to_thread
+from ingestd.config.source import SourceSpec
+from ingestd.errors import FileHeld
+from ingestd.ledger import Claim, Verdict
+from ingestd.pipeline.chunks import ready_chunks
+from ingestd.pipeline.desk import Desk, Ended
+from ingestd.pipeline.finish import Committed, commit_all, finish_all
+from ingestd.pipeline.gather import runs
+from ingestd.pipeline.job import FileJob
+from ingestd.pipeline.survey import require_within_budget
+from ingestd.records import Counts, FileLayout, RefinedChunk, Shape
+from ingestd.refine import refine_together
+from ingestd.validate import unique_columns
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-Errand = Callable[[], Any]
-"""Something short to do in a thread."""
-
-
-@dataclass(slots=True)
-class _Ticket(Generic[Item, Result]):
-    item: Item
-    called: anyio.Event = field(default_factory=anyio.Event)
-    result: "Result | Exception | None" = None
-    is_done: bool = False
+Refined = tuple[FileJob, RefinedChunk]
 
 
-class Together(Generic[Item, Result]):
-    """Makes calls together. ``run`` answers several items, each with a result or an error."""
-
-    def __init__(
-        self,
-        run: Callable[[Sequence[Item]], Awaitable[Sequence[Result | Exception]]],
-        most: int = 64,
-    ) -> None:
-        self._run = run
-        self._most = most
-        self._waiting: list[_Ticket[Item, Result]] = []
-        self._is_running = False
-
-    async def __call__(self, item: Item) -> Result:
-        """The result for this item; raises the item's error."""
-        ticket: _Ticket[Item, Result] = _Ticket(item)
-        self._waiting.append(ticket)
-        if self._is_running:
-            await self._wait(ticket)
-        if not ticket.is_done:
-            await self._lead(ticket)
-        if isinstance(ticket.result, Exception):
-            raise ticket.result
-        return ticket.result  # type: ignore[return-value]
-
-    async def _wait(self, ticket: "_Ticket[Item, Result]") -> None:
-        """Until the item is done, or it is our turn to make the next call."""
-        try:
-            await ticket.called.wait()
-        except BaseException:
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
-                if ticket.called.is_set():
-                    self._hand_over()
-            raise
-
-    async def _lead(self, own: "_Ticket[Item, Result]") -> None:
-        """Make one call for all that wait, then leave the next to the first of those behind."""
-        self._is_running = True
-        batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-        try:
-            results: Sequence[Result | Exception] = await self._run([t.item for t in batch])
-        except Exception as error:  # noqa: BLE001 - every caller gets it
-            results = [error] * len(batch)
-        except BaseException:  # we are cancelled: the others make their call without us
-            self._waiting = [ticket for ticket in batch if ticket is not own] + self._waiting
-            self._hand_over()
-            raise
-        for ticket, result in zip(batch, results, strict=True):
-            ticket.result, ticket.is_done = result, True
-            ticket.called.set()
-        self._hand_over()
-
-    def _hand_over(self) -> None:
-        self._is_running = bool(self._waiting)
-        if self._waiting:
-            self._waiting[0].called.set()
+def can_go_together(source: SourceSpec, claim: Claim, layout: FileLayout) -> bool:
+    """Whether nothing has to be known or removed first, and one chunk is all there is."""
+    is_new = claim.verdict is Verdict.LOAD and claim.file.attempts == 1 and not claim.is_stale
+    return is_new and len(layout.chunks) == 1 and not unique_columns(source)
 
 
-async def run_errands(errands: Sequence[Errand]) -> Sequence[Any]:
-    """Do all of them in one turn of a thread."""
-    return await anyio.to_thread.run_sync(_do_all, errands)
+async def load_together(desk: Desk, jobs: Sequence[FileJob]) -> Mapping[str, Ended]:
+    """How each file ended, by file id; those that are missing have to be loaded alone."""
+    ended: dict[str, Ended] = {}
+    for alike in _alike(jobs):
+        committed: list[Committed] = []
+        with suppress(Exception):  # of one file, which will raise it again when it is alone
+            committed = await _load(desk, alike)
+        finished = await finish_all(desk, committed)
+        ended |= {one.file.file_id: how for one, how in zip(committed, finished, strict=True)}
+    return ended
 
 
-def _do_all(errands: Sequence[Errand]) -> list[Any]:
-    results: list[Any] = []
-    for errand in errands:
-        try:
-            results.append(errand())
-        except Exception as error:  # noqa: BLE001 - whose errand it was, raises it
-            results.append(error)
-    return results
+def _alike(jobs: Sequence[FileJob]) -> Iterator[Sequence[FileJob]]:
+    """Files of one shape; not too many: a compressed one is larger than it was in the inbox."""
+    by_shape: dict[Shape, list[FileJob]] = {}
+    for job in jobs:
+        by_shape.setdefault(job.plan.shape, []).append(job)
+    for of_shape in by_shape.values():
+        yield from runs(of_shape, lambda job: job.layout.size_bytes)
+
+
+async def _load(desk: Desk, jobs: Sequence[FileJob]) -> list[Committed]:
+    """Those of which all rows are stored and seen."""
+    stored = await _store(desk, await _refine(desk, jobs))
+    return [one for one in await commit_all(desk, stored) if isinstance(one, Committed)]
+
+
+async def _refine(desk: Desk, jobs: Sequence[FileJob]) -> list[Refined]:
+    """Without those that have too many errors."""
+    chunks = [
+        chunk
+        for job in jobs
+        async for chunk in ready_chunks(job.layout, job.layout.chunks, desk.limits)
+    ]
+    plans = [job.plan for job in jobs]
+    refined = await desk.workers.run(refine_together, plans, chunks)
+    return [one for one in zip(jobs, refined, strict=True) if _is_within_budget(*one)]
+
+
+def _is_within_budget(job: FileJob, refined: RefinedChunk) -> bool:
+    with suppress(FileHeld):
+        require_within_budget(_counts(refined), job.source)
+        return True
+    return False
+
+
+async def _store(desk: Desk, refined: Sequence[Refined]) -> list[FileJob]:
+    """Make rows and rejections durable, but for files of which MongoDB refuses rows."""
+    if not refined:
+        return []
+    started = time.perf_counter()
+    source = refined[0][0].source
+    faults = await desk.loader.store_all(source, [chunk for _, chunk in refined])
+    whole = [one for one, refused in zip(refined, faults, strict=True) if not refused]
+    await desk.rejects.record_all([(job.file, chunk.rejections) for job, chunk in whole])
+    desk.events.stage_took("load", time.perf_counter() - started)
+    for job, chunk in whole:
+        desk.events.chunk_refined(source.name, chunk)
+        desk.events.chunk_loaded(
+            source.name, chunk.document_count, chunk.filtered_count, chunk.rejections
+        )
+        job.keep_refused(chunk.rejections)
+        job.advance(chunk.chunk, _counts(chunk))
+    return [job for job, _ in whole]
+
+
+def _counts(refined: RefinedChunk) -> Counts:
+    return Counts(
+        refined.chunk.row_count, refined.document_count, len(refined.rejections),
+        refined.filtered_count,
+    )  # fmt: skip

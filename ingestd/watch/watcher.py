@@ -8,6 +8,7 @@ becomes of it, is left to the pipeline.
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from math import inf
 from pathlib import Path
 
@@ -27,11 +28,14 @@ from ingestd.watch.listener import Listener
 from ingestd.watch.patterns import compile_names, compile_pattern
 from ingestd.watch.problems import PathProblem
 from ingestd.watch.scanner import Scanner
-from ingestd.watch.settle import look_closely
+from ingestd.watch.settle import Look, look_closely
 from ingestd.watch.sightings import Candidate, Feed
 
 _MOST_FILES = 50_000
 """Files of one source that are kept in mind, about 1 kB each."""
+
+_LOOKS_AT_ONCE = 64
+"""Files that are looked at in one turn of a thread."""
 
 
 class Watcher:
@@ -96,7 +100,7 @@ class Watcher:
         self._scanner.want_scan()
 
     def pause(self, source_name: str) -> None:
-        """Offer no file of the source until it is resumed; one on its way still arrives."""
+        """Offer no file of the source until it is resumed; a few on their way still arrive."""
         self._arrivals.pause(source_name)
 
     def resume(self, source_name: str) -> None:
@@ -133,28 +137,43 @@ class Watcher:
         """Send what has settled, source by source, until the other end is closed."""
         thread = anyio.CapacityLimiter(1)
         while True:
-            file = self._arrivals.take(time.monotonic())
-            if file is None:
+            if not (files := self._take()):
                 await self._scanner.has_news.wait(until=self._arrivals.next_due_at())
-            elif (found := await self._examine(file, thread)) is not None:
+                continue
+            looks = await anyio.to_thread.run_sync(
+                self._look_at, files, limiter=thread, abandon_on_cancel=True
+            )
+            for file, seen in zip(files, looks, strict=True):
+                if (found := self._judge(file, seen)) is None:
+                    continue
                 try:
                     await outbox.send(found)
                 except anyio.BrokenResourceError:
                     return
 
-    async def _examine(self, file: Candidate, thread: anyio.CapacityLimiter) -> FoundFile | None:
-        """A fresh look: the file may have waited for long since it settled."""
-        path = Path(file.path)
-        marker = self._marker_of(file.source_name, path)
-        try:
-            seen = await anyio.to_thread.run_sync(
-                look_closely, path, marker, limiter=thread, abandon_on_cancel=True
-            )
-        except FileUnavailable as error:  # a scan will tell if it is gone
-            obstacle = PathProblem(path, error.message, error.hint)
-            self._arrivals.postpone(file, obstacle, time.monotonic())
+    def _take(self) -> list[Candidate]:
+        """The next files, as many as one turn of a thread is to look at."""
+        now = time.monotonic()
+        return list(islice(iter(lambda: self._arrivals.take(now), None), _LOOKS_AT_ONCE))
+
+    def _look_at(self, files: Sequence[Candidate]) -> list[Look | FileUnavailable]:
+        """A fresh look: the files may have waited for long since they settled."""
+        looks: list[Look | FileUnavailable] = []
+        for file in files:
+            path = Path(file.path)
+            try:
+                looks.append(look_closely(path, self._marker_of(file.source_name, path)))
+            except FileUnavailable as error:
+                looks.append(error)
+        return looks
+
+    def _judge(self, file: Candidate, seen: Look | FileUnavailable) -> FoundFile | None:
+        """The file if it is complete; else it comes up again later."""
+        path, at = Path(file.path), time.monotonic()
+        if isinstance(seen, FileUnavailable):  # a scan will tell if it is gone
+            self._arrivals.postpone(file, PathProblem(path, seen.message, seen.hint), at)
             return None
-        if not self._arrivals.judge(file, seen, time.monotonic()):
+        if not self._arrivals.judge(file, seen, at):
             return None
         return FoundFile(file.source_name, path, seen.stat, datetime.now(UTC))
 

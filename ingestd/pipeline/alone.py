@@ -1,0 +1,91 @@
+"""Files that take a way of their own: large, resumed, refused, known already, or in trouble."""
+
+from dataclasses import dataclass
+
+from ingestd.config.source import SourceSpec
+from ingestd.ledger import Claim, Verdict
+from ingestd.pipeline.desk import Desk, Ended, Outcome
+from ingestd.pipeline.finish import Committed, put_away_all
+from ingestd.pipeline.identify import Identified
+from ingestd.pipeline.lanes import Lanes
+from ingestd.pipeline.loading import Loading
+from ingestd.pipeline.putaway import Leaving
+from ingestd.records import FileResult, FileState, FoundFile, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A file of which the ledger has said what is to be done."""
+
+    source: SourceSpec
+    file: Identified
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Does with one file what the ledger says."""
+
+    desk: Desk
+    loading: Loading
+
+    async def bring_in(self, claimed: Claimed, outbox: Lanes) -> Ended:
+        """To its end, or to where it waits for another try."""
+        source, file, claim = claimed.source, claimed.file, claimed.claim
+        if claim.verdict is Verdict.WAIT:
+            return None, self._wait(file.found, claim)
+        if claim.verdict is Verdict.DUPLICATE:
+            return await self._set_duplicate_aside(claimed), None
+        if claim.verdict is Verdict.PUT_AWAY:
+            return await self._put_away_again(claimed), None
+        if file.layout is None:
+            assert file.refusal is not None
+            return await self.loading.refuse(source, claim, file.refusal)
+        return await self.loading.load(self.loading.job(source, claim, file.layout), outbox)
+
+    def _wait(self, found: FoundFile, claim: Claim) -> float:
+        """It failed before a restart, and its time to be tried again has not come."""
+        error = claim.error or {"message": "failed", "hint": ""}
+        self.desk.events.file_blocked(
+            source_name=found.source_name,
+            path=found.path,
+            reason=error["message"],
+            hint=error["hint"],
+        )
+        return claim.wait_s
+
+    async def _set_duplicate_aside(self, claimed: Claimed) -> FileResult:
+        is_failure = claimed.source.load.on_duplicate_file == "fail"
+        state = FileState.FAILED if is_failure else FileState.DUPLICATE
+        away, file = self.desk.put_away, claimed.claim.file
+        message = f"the same content was loaded before, as file {file.file_id}"
+        error = {"type": "duplicate_file", "message": message, "hint": "nothing was loaded"}
+        if is_failure:
+            target = await away.failed_target(file)
+        else:
+            (target,) = await away.archive_targets([file])
+        fields = {"state": state.value, "error": error if is_failure else None}
+        claims = self.desk.ledger.claims
+        identity, target = await claims.duplicate(claimed.file.found, file, fields, target)
+        if is_failure:
+            moved = await away.set_aside(file, target, error, identity)
+        else:
+            moved = await away.move(Leaving(file, target, identity))
+        return self.desk.finished(file, Outcome(state, error=error, moved_to=moved))
+
+    async def _put_away_again(self, claimed: Claimed) -> FileResult:
+        """The file ended before, but did not leave the inbox."""
+        claim, layout = claimed.claim, claimed.file.layout
+        file = claim.file
+        if claim.state in (FileState.LOADED, FileState.UNDONE):
+            shape = layout.shape if layout else Shape(())
+            committed = Committed(
+                claimed.source, file, claim.counts, shape, claim.target, claim.state
+            )
+            (outcome,) = await put_away_all(self.desk, [committed])
+            if isinstance(outcome, Exception):
+                raise outcome
+            return self.desk.finished(file, outcome)
+        error = claim.error or {"type": "", "message": "", "hint": ""}
+        moved = await self.desk.put_away.set_aside(file, claim.target, error)
+        return self.desk.finished(file, Outcome(claim.state, error=error, moved_to=moved))
