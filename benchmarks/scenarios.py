@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.generate import (
     Block,
     cut_file,
+    gzip_file,
     numbers,
     orders,
     readings,
@@ -34,6 +35,7 @@ class Scenario:
     rows: int = _ROWS
     rows_each: int | None = None
     contestants: tuple[str, ...] = _OURS
+    is_gzipped: bool = False
     is_default: bool = True
     """False for what takes so long that it must be asked for."""
     is_quick: bool = False
@@ -77,7 +79,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         "5 GB in one file", orders(), rows=_ROWS_OF_5_GB, contestants=("drop",),
         is_default=False,
     ),
-    # A gz file comes here, once ingestd reads them: Scenario("a gz file", gzipped(orders()), …).
+    "gzip": Scenario("the orders as a gzip file", orders(), is_gzipped=True, contestants=("drop",)),
 }  # fmt: skip
 
 
@@ -86,6 +88,8 @@ def write_files(scenario: Scenario, rows: int, directory: Path) -> tuple[Path, .
     directory.mkdir(parents=True)
     whole = directory / f"{scenario.source}.csv"
     write_file(whole, scenario.block, rows)
+    if scenario.is_gzipped:
+        gzip_file(whole)
     if scenario.rows_each is None:
         return (whole,)
     paths = cut_file(whole, directory, scenario.rows_each)
