@@ -34,6 +34,7 @@ class Run:
     processed_at_ms: int
     key: tuple[str, ...] = ()
     """The key columns of an upsert; empty for an insert."""
+    file_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +63,19 @@ def encode(
     if not frame.height:
         return Encoded(pa.py_buffer(b""), np.empty(0, np.int64))
     elements = Elements(frame.height)
-    identity = _twelve(_identities(parts), _row_numbers(frame[ROW], parts))
+    identity = identities(frame[ROW], parts)
     if parts[0].run.key:
         _add_upsert(elements, frame, schema, parts, identity)
     else:
         elements.fixed("_id", 0x07, identity)
-        _add_columns(elements, frame, schema)
+        add_columns(elements, frame, schema)
         _add_run(elements, parts)
     return elements.join()
+
+
+def identities(row: pl.Series, parts: Sequence[Part]) -> Values:
+    """The ``_id`` of each row: 8 bytes of its file, 4 of its number there."""
+    return _twelve(_file_ids(parts), _row_numbers(row, parts))
 
 
 def _add_upsert(
@@ -86,10 +92,10 @@ def _add_upsert(
     negation = Elements(frame.height)
     negation.embed("$not", newer)
     query = Elements(frame.height)
-    _add_columns(query, frame, {name: schema[name] for name in parts[0].run.key})
+    add_columns(query, frame, {name: schema[name] for name in parts[0].run.key})
     query.embed("_version", negation)
     values = Elements(frame.height)
-    _add_columns(values, frame, schema)
+    add_columns(values, frame, schema)
     _add_run(values, parts)
     values.fixed("_version", 0x07, version)
     first = Elements(frame.height)
@@ -117,10 +123,8 @@ def without_id(statement: bytes) -> bytes:
 
 def _add_run(elements: Elements, parts: Sequence[Part]) -> None:
     """``processed_at``, one value per file, and ``source_name``, the same for all."""
-    source = parts[0].run.source_name.encode()
     elements.fixed("processed_at", 0x09, _moments(parts, "<i8"))
-    size = (len(source) + 1).to_bytes(4, "little")
-    elements.constant(b"\x02source_name\0" + size + source + b"\0")
+    elements.text("source_name", parts[0].run.source_name)
 
 
 def _moments(parts: Sequence[Part], dtype: str) -> Values:
@@ -129,7 +133,7 @@ def _moments(parts: Sequence[Part], dtype: str) -> Values:
     return np.repeat(moments, [part.height for part in parts])
 
 
-def _identities(parts: Sequence[Part]) -> Values:
+def _file_ids(parts: Sequence[Part]) -> Values:
     """The 8 bytes of each row's file."""
     octets = np.frombuffer(bytes.fromhex("".join(part.run.file_id for part in parts)), "V8")
     return np.repeat(octets, [part.height for part in parts])
@@ -149,7 +153,8 @@ def _twelve(prefix: Values, number: Values) -> Values:
     return both.view("V12")
 
 
-def _add_columns(elements: Elements, frame: pl.DataFrame, schema: Mapping[str, ColumnSpec]) -> None:
+def add_columns(elements: Elements, frame: pl.DataFrame, schema: Mapping[str, ColumnSpec]) -> None:
+    """One element per column of the schema."""
     for name, column in schema.items():
         _ENCODERS[column.type](elements, name, frame[name])
 
@@ -198,8 +203,8 @@ def _bool(elements: Elements, name: str, series: pl.Series) -> None:
 
 def _text(elements: Elements, name: str, series: pl.Series) -> None:
     """A string (BSON spec, type 0x02): how many bytes follow, the bytes, a NUL."""
-    array = series.to_arrow().cast(pa.large_binary())
-    is_valid, lengths = _valid(array), _lengths_of(array)
+    array, lengths = binary_of(series)
+    is_valid = _valid(array)
     elements.header(name, 0x02, is_valid)
     elements.rows((lengths + 1).astype("<i4"), is_valid)
     elements.variable(array, lengths)
@@ -207,6 +212,12 @@ def _text(elements: Elements, name: str, series: pl.Series) -> None:
         elements.constant(b"\0")
     else:
         elements.rows(np.zeros(elements.height, np.uint8), is_valid)
+
+
+def binary_of(series: pl.Series) -> tuple[pa.Array, Lengths]:
+    """Texts or binary values as bytes, and their lengths; that of a null is 0."""
+    array = series.to_arrow().cast(pa.large_binary())
+    return array, _lengths_of(array)
 
 
 def _lengths_of(array: pa.Array) -> Lengths:
@@ -226,8 +237,8 @@ def _time(elements: Elements, name: str, series: pl.Series) -> None:
 
 def _binary(elements: Elements, name: str, series: pl.Series) -> None:
     """Bytes (type 0x05): how many, subtype 0, the bytes."""
-    array = series.to_arrow().cast(pa.large_binary())
-    is_valid, lengths = _valid(array), _lengths_of(array)
+    array, lengths = binary_of(series)
+    is_valid = _valid(array)
     elements.header(name, 0x05, is_valid)
     elements.rows(lengths.astype("<i4"), is_valid)
     elements.rows(np.zeros(elements.height, np.uint8), is_valid)

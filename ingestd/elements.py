@@ -23,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 MAX_DOCUMENT_BYTES = 16 * 2**20
 """BSON documents larger than this are refused by MongoDB."""
 
+DOCUMENT, ARRAY = 0x03, 0x04
+"""Type bytes of embedded documents."""
 NULL = 0x0A
 """The type byte of an element without value bytes."""
 
@@ -36,6 +38,15 @@ class Encoded:
 
     def __len__(self) -> int:
         return int(self.ends.size)
+
+    def split(self, heights: Sequence[int]) -> Iterator[tuple[bytes, bytes]]:
+        """The documents of every part, of so many rows each, and where they end in the part."""
+        octets, first, begin = memoryview(self.octets), 0, 0
+        for height in heights:
+            ends = self.ends[first : first + height]
+            end = int(ends[-1]) if ends.size else begin
+            yield bytes(octets[begin:end]), (ends - begin).tobytes()
+            first, begin = first + height, end
 
 
 class UnencodableRows(Exception):
@@ -127,9 +138,15 @@ class Elements:
         self.header(name, kind, is_valid)
         self.rows(values, is_valid)
 
-    def embed(self, name: str, inner: "Elements") -> None:
-        """An embedded document."""
-        self.header(name, 0x03)
+    def text(self, name: str, value: str) -> None:
+        """The same string in every row."""
+        octets = value.encode() + b"\0"
+        self.header(name, 0x02)
+        self.constant(len(octets).to_bytes(4, "little") + octets)
+
+    def embed(self, name: str, inner: "Elements", kind: int = DOCUMENT) -> None:
+        """An embedded document or array."""
+        self.header(name, kind)
         self.append_document(inner)
 
     def append_document(self, inner: "Elements") -> None:
@@ -149,9 +166,19 @@ class Elements:
             raise UnencodableRows({int(i): (None, reason.format(lengths[i])) for i in too_large})
         whole = Elements(self.height)
         whole.append_document(self)
-        runs = list(_runs(whole.pieces, self.height))
+        return whole.join_bare()
+
+    def join_bare(self) -> Encoded:
+        """The elements of each row, without what makes them a document."""
+        runs = list(_runs(self.pieces, self.height))
         joined = runs[0] if len(runs) == 1 else _interleave(runs)
-        return Encoded(joined.buffers()[2], np.cumsum(lengths))
+        return Encoded(joined.buffers()[2], np.cumsum(self.lengths))
+
+
+def slices(octets: Any, edges: Lengths) -> pa.Array:
+    """The bytes between each two edges as one value of an Arrow array that shares their memory."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(edges)), pa.py_buffer(octets)]
+    return pa.Array.from_buffers(pa.large_binary(), edges.size - 1, buffers)
 
 
 def _interleave(runs: Sequence[pa.Array]) -> pa.Array:
@@ -209,9 +236,7 @@ def _repeated(octets: bytes, item: np.dtype[np.void], height: int) -> npt.NDArra
 
 def _as_binary(octets: npt.NDArray[np.uint8], lengths: Lengths) -> pa.Array:
     """Runs of bytes as an Arrow array that shares their memory."""
-    offsets = np.concatenate(([0], np.cumsum(lengths)))
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(octets)]
-    return pa.Array.from_buffers(pa.large_binary(), lengths.size, buffers)
+    return slices(octets, np.append(0, np.cumsum(lengths)))
 
 
 _UNITS = {1: "u1", 2: "u2", 4: "u4", 8: "u8"}

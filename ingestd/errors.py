@@ -12,7 +12,7 @@
     └── StoreRefused       MongoDB answered no                   hold the file, tell the operator
 
 The policy (what each leads to) is one table in ``pipeline.py``. A bad *row* is
-never an exception: it is a ``records.Rejection``.
+never an exception: it becomes one of ``records.Rejections``.
 
 All arguments are positional and reach ``Exception.__init__``, so that an error
 raised in a worker survives pickling.

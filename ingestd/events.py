@@ -5,7 +5,6 @@ file, batch or chunk; none is per row.
 """
 
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from ingestd.metrics import Metrics
-from ingestd.records import ClaimedFile, FileResult, FileState, RefinedChunk, Rejection
+from ingestd.records import ClaimedFile, FileResult, FileState, RefinedChunk, Rejections
 
 _FINISHED = {
     FileState.LOADED: "info",
@@ -155,15 +154,14 @@ class Events:
         m.stage_seconds.labels("refine").observe(refined.refine_s)
 
     def chunk_loaded(
-        self, source_name: str, stored: int, filtered: int, rejections: Sequence[Rejection]
+        self, source_name: str, stored: int, filtered: int, rejections: Rejections
     ) -> None:
         """All of a chunk is durable: its documents and its rejections."""
         m = self.metrics
         m.processed_records.labels(source_name).inc(stored)
         m.filtered_records.labels(source_name).inc(filtered)
         m.processing_errors.labels(source_name).inc(len(rejections))
-        rules = Counter(v.rule for r in rejections for v in r.violations)
-        for rule, count in rules.items():
+        for rule, count in rejections.rules.items():
             m.rejected_rows.labels(source_name, rule).inc(count)
         self.progressed()
 

@@ -4,6 +4,7 @@ They cross queues and process borders, in the order a row meets them: a found fi
 a claimed file, its chunks, what a worker made of a chunk, and the file's result.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -144,9 +145,6 @@ class ClaimedFile:
     attempts: int = 1
 
 
-# the two values that there may be one of per row are tuples: those pickle many times faster
-
-
 class Violation(NamedTuple):
     """One reason why a row was refused. ``value`` is the text as it stood in the file."""
 
@@ -156,15 +154,18 @@ class Violation(NamedTuple):
     message: str
 
 
-class Rejection(NamedTuple):
-    """A row that was refused, with its reasons. ``row`` counts from 1 like ``line``."""
+@dataclass(frozen=True, slots=True)
+class Rejections:
+    """Refused rows as finished error documents; ``ends[i]`` is the byte at which one ends."""
 
-    row: int
-    line: int
-    error_type: str
-    violations: tuple[Violation, ...]
-    record: dict[str, str | None] | None
-    raw: bytes
+    documents: bytes = b""
+    ends: bytes = b""
+    """int64, native byte order."""
+    rules: Mapping[str, int] = field(default_factory=dict)
+    """How many reasons there are under each rule."""
+
+    def __len__(self) -> int:
+        return len(self.ends) // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class RefinedChunk:
     """int64, native byte order."""
     document_count: int
     filtered_count: int
-    rejections: tuple[Rejection, ...]
+    rejections: Rejections
     refine_s: float = 0.0
 
 

@@ -24,20 +24,22 @@ from ingestd.records import (
     FileStat,
     Position,
     RefinedChunk,
-    Rejection,
+    Rejections,
     Shape,
     Violation,
 )
+from ingestd.rejections import encode_rejections, parts_of
 from ingestd.transform import Transform, compile_transform
 from ingestd.validate import (
     Validator,
+    Violations,
     compile_validator,
     dtypes_of,
     typed_values,
     unique_columns,
+    violations_of,
 )
 
-Rejected = dict[int, tuple[Violation, ...]]
 Repeats = Mapping[str, frozenset[int]]
 
 
@@ -132,112 +134,102 @@ def refine_together(plans: Sequence[Plan], chunks: Sequence[Chunk]) -> list[Refi
 def _refine(
     plans: Sequence[Plan], chunks: Sequence[Chunk], repeats: Repeats | None
 ) -> list[RefinedChunk]:  # fmt: skip
-    started = time.perf_counter()
+    started, now_ms = time.perf_counter(), _now_ms()
     compiled, plan = compile_source(plans[0].source), plans[0]
+    runs = [plan.run for plan in plans]
     try:
         text = FORMATS[compiled.source.format].read(
             chunks, plan.shape, compiled.source, plan.limits
         )
-        frame, rejected = _good_rows(text, compiled, plan.run.key, repeats)
+        frame, refused = _good_rows(text, compiled, plan.run.key, repeats)
         encoded = _NOTHING
         if not plan.is_trial:
-            frame, encoded = _encode(frame, compiled, (plans, text), rejected)
+            frame, encoded = _encode(frame, compiled, (text, runs), refused)
+        rejections = encode_rejections(text, pl.concat(refused), runs, now_ms)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         where = f"rows {chunks[0].start.row + 1} ff."
         raise FileRefused("refine_failed", f"{where}: {error}") from error
     refine_s = (time.perf_counter() - started) / len(chunks)
     return [
         replace(refined, refine_s=refine_s)
-        for refined in _share_out(frame, encoded, text, text.rejections(rejected))
+        for refined in _share_out(text, text.heights(frame[ROW]), encoded, rejections)
     ]
 
 
 def _good_rows(
     text: Text, compiled: Compiled, key: tuple[str, ...], repeats: Repeats | None
-) -> tuple[pl.DataFrame, Rejected]:
+) -> tuple[pl.DataFrame, list[Violations]]:
     """The rows that pass, after all steps, and the reasons why others do not."""
     checked = compiled.validator.check(text.frame, repeats)
     done = compiled.transform.apply(checked.good)
-    rejected: Rejected = {index: (fault,) for index, fault in text.faults.items()}
-    rejected |= checked.rejected | done.rejected
-    frame = _require_key(done.frame, key, rejected)
+    frame, keyless = _require_key(done.frame, key)
     if len(text.chunks) > 1:  # a step may have put rows in another order
         frame = frame.sort(ROW)
-    return frame, rejected
+    faults = violations_of(text.faults.items())
+    return frame, [faults, checked.rejected, done.rejected, keyless]
 
 
 def _share_out(
-    frame: pl.DataFrame, encoded: Encoded, text: Text, rejections: list[tuple[Rejection, ...]]
+    text: Text, heights: list[int], encoded: Encoded, rejections: list[Rejections]
 ) -> Iterator[RefinedChunk]:
     """What became of each chunk."""
-    heights = _heights(frame, text)
-    last, octets = 0, memoryview(encoded.octets)
-    for part, height, refused in zip(text.chunks, heights, rejections, strict=True):
-        first, last = last, last + height
-        begin = int(encoded.ends[first - 1]) if first else 0
-        ends = encoded.ends[first:last] - begin
+    shares = zip(text.chunks, heights, encoded.split(heights), rejections, strict=True)
+    for part, height, (documents, ends), refused in shares:
         chunk = replace(part.records.chunk, octets=None)  # they are not sent back
         yield RefinedChunk(
             chunk=chunk,
-            documents=bytes(octets[begin : begin + int(ends[-1])]) if ends.size else b"",
-            ends=ends.tobytes(),
+            documents=documents,
+            ends=ends,
             document_count=height,
             filtered_count=chunk.row_count - height - len(refused),
             rejections=refused,
         )
 
 
-def _heights(frame: pl.DataFrame, text: Text) -> list[int]:
-    """How many rows of the frame come from each chunk."""
-    if len(text.chunks) == 1:
-        return [frame.height]
-    bounds = [chunk.first for chunk in text.chunks]
-    places = np.searchsorted(frame[ROW].to_numpy(), bounds)
-    heights: list[int] = np.diff(places, append=frame.height).tolist()
-    return heights
-
-
 _NOTHING = encode(pl.DataFrame(), {}, ())
 
 
-def _require_key(frame: pl.DataFrame, key: tuple[str, ...], rejected: Rejected) -> pl.DataFrame:
+def _require_key(frame: pl.DataFrame, key: tuple[str, ...]) -> tuple[pl.DataFrame, Violations]:
     """An upsert without its key would hit any document: such rows are rejected."""
+    found: list[tuple[int, Violation]] = []
     for column in key:
         if frame[column].null_count():
             missing = frame.filter(pl.col(column).is_null())[ROW]
             fault = Violation(column, "key", None, f"the key column {column} is null")
-            rejected |= {int(row): (fault,) for row in missing}
+            found += [(row, fault) for row in missing]
             frame = frame.filter(pl.col(column).is_not_null())
-    return frame
+    return frame, violations_of(found)
 
 
 def _encode(
-    frame: pl.DataFrame, compiled: Compiled, work: tuple[Sequence[Plan], Text], rejected: Rejected
+    frame: pl.DataFrame, compiled: Compiled, work: tuple[Text, list[Run]], refused: list[Violations]
 ) -> tuple[pl.DataFrame, Encoded]:
-    """Encode all rows that BSON can hold; the others become rejections."""
-    plans, text = work
+    """Encode all rows that BSON can hold; the others are refused, too."""
     while True:
-        parts = [
-            Part(plan.run, height, chunk.records.chunk.start.row - chunk.first)
-            for plan, chunk, height in zip(plans, text.chunks, _heights(frame, text), strict=True)
-        ]
         try:
+            parts = parts_of(frame[ROW], *work)
             return frame, encode(frame, compiled.transform.schema, parts)
         except UnencodableRows as unencodable:
-            rows = frame[ROW].to_numpy()
-            for index, (column, reason) in unencodable.rows.items():
-                rejected[int(rows[index])] = (Violation(column, "bson", None, reason),)
-            keep = np.ones(frame.height, np.bool_)
-            keep[list(unencodable.rows)] = False
-            frame = frame.filter(pl.Series(keep))
+            rows = frame[ROW].gather(list(unencodable.rows))
+            reasons = (
+                Violation(column, "bson", None, reason)
+                for column, reason in unencodable.rows.values()
+            )
+            refused.append(violations_of(zip(rows, reasons, strict=True)))
+            frame = frame.filter(~frame[ROW].is_in(rows.implode()))
 
 
-def recover_rows(plan: Plan, chunk: Chunk, rows: Mapping[int, Violation]) -> tuple[Rejection, ...]:
+def recover_rows(plan: Plan, chunk: Chunk, rows: Mapping[int, Violation]) -> Rejections:
     """The rejections of rows that MongoDB refused: row number (from 1) → its reason."""
     source = compile_source(plan.source).source
     text = FORMATS[source.format].read([chunk], plan.shape, source, plan.limits)
     first = chunk.start.row + 1
-    return text.rejections({row - first: (reason,) for row, reason in rows.items()})[0]
+    violations = violations_of((row - first, reason) for row, reason in rows.items())
+    return encode_rejections(text, violations, [plan.run], _now_ms())[0]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def digest_values(plan: Plan, chunk: Chunk) -> dict[str, bytes]:

@@ -3,7 +3,7 @@
 import filecmp
 import json
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,11 @@ from ingestd.files import (
 )
 from ingestd.ledger import now
 from ingestd.mongo import Document, Mongo, row_id, rows_of
-from ingestd.records import ClaimedFile, Rejection, Shape
+from ingestd.records import ClaimedFile, Rejections, Shape
+from ingestd.rejections import joined, raw_octets
 
 ERRORS = "errors"
 _INDEXES = (("source_name", "error_time", "_id"), ("file_id", "row"))
-MAX_RAW_BYTES = 2**20
-"""More of a refused record is not kept in MongoDB; the archived file has all of it."""
-
 _PAGE_ROWS = 5000
 
 
@@ -42,32 +40,24 @@ class Rejects:
         index = partial(self._mongo.ensure_indexes, ERRORS, *_INDEXES)
         await self._mongo.patiently("indexing errors", index)
 
-    async def record_rows(self, file: ClaimedFile, rejections: Sequence[Rejection]) -> None:
+    async def record_rows(self, refused: Sequence[Rejections]) -> None:
         """Make rejections durable. One that is there from an earlier attempt stays as it is."""
-        await self.record_all([(file, rejections)])
-
-    async def record_all(self, refused: Sequence[tuple[ClaimedFile, Sequence[Rejection]]]) -> None:
-        """Make rejections of several files durable, together."""
-        moment = now()
-
-        def documents() -> Iterator[Document]:
-            for file, rejections in refused:
-                for rejection in rejections:
-                    described = _described(rejection)
-                    yield {**_common(file, rejection.row), "error_time": moment, **described}
-
+        every = joined(refused)
+        ends = memoryview(every.ends).cast("q")
         await self._mongo.patiently(
-            "recording rejections", lambda: self._mongo.insert_missing(ERRORS, documents())
+            "recording rejections",
+            lambda: self._mongo.insert_missing_encoded(ERRORS, every.documents, ends),
         )
 
     async def record_file(self, file: ClaimedFile, error: Document) -> None:
         """Make the failure of a whole file an error document: row 0, no record."""
         document = {
-            **_common(file, 0), "error_time": now(), "error_type": error["type"],
+            "source_name": file.source_name, "file": file.name, "file_id": file.file_id, "row": 0,
+            "line": None, "state": "open", "error_time": now(), "error_type": error["type"],
             "error_message": error["message"], "hint": error["hint"], "record": None,
-            "line": None, "raw": None, "violations": [],
+            "raw": None, "violations": [],
         }  # fmt: skip
-        match = {"_id": document.pop("_id")}
+        match = {"_id": row_id(file.file_id, 0)}
         await self._mongo.patiently(
             "recording a failure",
             lambda: self._mongo.update(ERRORS, match, {"$set": document}, upsert=True),
@@ -119,7 +109,7 @@ class Rejects:
         """In the file's order; reading goes on where it was when MongoDB comes back."""
         first = 1
         while page := await self._page(file, first):
-            yield [_octets(document["raw"]) for document in page]
+            yield [raw_octets(document["raw"]) for document in page]
             first = page[-1]["row"] + 1
 
     async def _page(self, file: ClaimedFile, first: int) -> list[Document]:
@@ -176,39 +166,3 @@ def write_error_report(place: Path, report: dict[str, Any]) -> None:
     text = json.dumps(report, indent=2, default=str, ensure_ascii=False)
     path = place.with_name(name_with(place.name, ".error.json"))
     write_atomically(path, [text.encode(errors="backslashreplace"), b"\n"], replace=True)
-
-
-def _common(file: ClaimedFile, row: int) -> Document:
-    return {
-        "_id": row_id(file.file_id, row), "source_name": file.source_name, "file": file.name,
-        "file_id": file.file_id, "row": row, "state": "open",
-    }  # fmt: skip
-
-
-def _described(rejection: Rejection) -> Document:
-    is_too_large = len(rejection.raw) > MAX_RAW_BYTES
-    return {
-        "error_type": rejection.error_type,
-        "error_message": "; ".join(
-            f"{v.column}: {v.message}" if v.column else v.message for v in rejection.violations
-        ),
-        "record": None if is_too_large else rejection.record,
-        "line": rejection.line,
-        "raw": _storable(rejection.raw[:MAX_RAW_BYTES]),
-        "violations": [
-            {"column": v.column, "rule": v.rule, "value": v.value, "message": v.message}
-            for v in rejection.violations
-        ],
-    }
-
-
-def _storable(raw: bytes) -> str | bytes:
-    """Text where it is text; else the bytes as they are."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw
-
-
-def _octets(raw: str | bytes) -> bytes:
-    return raw.encode() if isinstance(raw, str) else bytes(raw)

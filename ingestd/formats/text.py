@@ -1,14 +1,13 @@
 """A chunk as text: what every format makes of bytes, before anything is parsed."""
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ingestd.records import ROW, Chunk, Rejection, Violation
+from ingestd.records import Chunk, Violation
 
 Positions = npt.NDArray[np.int64]
 
@@ -27,12 +26,20 @@ class Records:
         raw = self.octets[self.starts[index] : self.ends[index]]
         return raw.removesuffix(b"\n").removesuffix(b"\r")
 
-    def lines(self, indexes: list[int]) -> list[int]:
+    def bare_ends(self, indexes: Positions) -> Positions:
+        """Where these records end, without their record ends."""
+        octets = np.frombuffer(self.octets, np.uint8)
+        starts, ends = self.starts[indexes], self.ends[indexes]
+        for record_end in b"\n\r":
+            ends = ends - ((ends > starts) & (octets[ends - 1] == record_end))
+        return ends
+
+    def lines(self, indexes: Positions) -> Positions:
         """The physical lines on which these records begin, from 1."""
         newlines = np.flatnonzero(np.frombuffer(self.octets, np.uint8) == ord("\n"))
-        before = np.searchsorted(newlines, self.starts[indexes])
-        lines: list[int] = (before + (self.chunk.start.line + 1)).tolist()
-        return lines
+        before: Positions = np.searchsorted(newlines, self.starts[indexes])
+        before += self.chunk.start.line + 1
+        return before
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,48 +69,9 @@ class Text:
         """Why records cannot be read, by their index over all chunks."""
         return {c.first + index: fault for c in self.chunks for index, fault in c.faults.items()}
 
-    def rejections(
-        self, reasons: Mapping[int, tuple[Violation, ...]]
-    ) -> list[tuple[Rejection, ...]]:
-        """Per chunk, the rejections of these records, in their order."""
-        if not reasons:
-            return [()] * len(self.chunks)
-        indexes = sorted(reasons)
-        texts = self._texts(indexes)
-        bounds = [bisect_left(indexes, chunk.first) for chunk in self.chunks] + [len(indexes)]
-        return [
-            _rejections_of(chunk, indexes[first:last], reasons, texts)
-            for chunk, first, last in zip(self.chunks, bounds[:-1], bounds[1:], strict=True)
-        ]
-
-    def _texts(self, indexes: list[int]) -> dict[int, dict[str, str | None]]:
-        """The readable ones of these records as texts."""
-        wanted = self.frame.filter(np.isin(self.frame[ROW].to_numpy(), indexes))
-        texts = wanted.drop(ROW).iter_rows(named=True)
-        return dict(zip(wanted[ROW].to_list(), texts, strict=True))
-
-
-def _rejections_of(
-    chunk: TextChunk, indexes: list[int], reasons: Mapping[int, tuple[Violation, ...]],
-    texts: Mapping[int, dict[str, str | None]],
-) -> tuple[Rejection, ...]:  # fmt: skip
-    if not indexes:
-        return ()
-    own = [index - chunk.first for index in indexes]
-    first_row = chunk.records.chunk.start.row + 1
-    return tuple(
-        Rejection(
-            row=first_row + at,
-            line=line,
-            error_type="structure" if at in chunk.faults else _error_type(reasons[index]),
-            violations=reasons[index],
-            record=texts.get(index),
-            raw=chunk.records.raw(at),
-        )
-        for index, at, line in zip(indexes, own, chunk.records.lines(own), strict=True)
-    )
-
-
-def _error_type(violations: tuple[Violation, ...]) -> str:
-    """``type`` when a value could not even be read, else ``rule``."""
-    return "type" if any(violation.rule == "type" for violation in violations) else "rule"
+    def heights(self, rows: pl.Series) -> list[int]:
+        """How many of these rows, which are ascending, come from each chunk."""
+        bounds = [chunk.first for chunk in self.chunks]
+        places = np.searchsorted(rows.to_numpy(), bounds)
+        heights: list[int] = np.diff(places, append=len(rows)).tolist()
+        return heights

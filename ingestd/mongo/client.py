@@ -1,6 +1,7 @@
 """One database of one MongoDB, and the few operations we need."""
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import (
@@ -192,14 +193,22 @@ class Mongo:
         Returns:
             whether all of them were missing.
         """
-        is_new = True
         with errors_mapped(f"writing to {collection}"):
-            for batch in batches(documents):
-                faults = await self.write_sequence("insert", collection, batch)
-                bad = [fault for fault in faults if not fault.is_own_id]
-                if bad:
-                    raise StoreRefused(f"{collection}: {bad[0].message}", "see the MongoDB log")
-                is_new = is_new and not faults
+            encoded = [bson.encode(document) for document in documents]
+        ends = list(itertools.accumulate(map(len, encoded)))
+        return await self.insert_missing_encoded(collection, b"".join(encoded), ends)
+
+    async def insert_missing_encoded(
+        self, collection: str, documents: bytes, ends: Sequence[int]
+    ) -> bool:
+        """The same for concatenated documents; ``ends[i]`` is the byte at which one ends."""
+        is_new = True
+        for batch in batches(documents, ends):
+            faults = await self.write_sequence("insert", collection, batch)
+            bad = [fault for fault in faults if not fault.is_own_id]
+            if bad:
+                raise StoreRefused(f"{collection}: {bad[0].message}", "see the MongoDB log")
+            is_new = is_new and not faults
         return is_new
 
     async def update(

@@ -1,13 +1,10 @@
 """Many documents as one: what lets a batch travel without a Python object per row."""
 
-from collections.abc import Iterable, Iterator
-
-import bson
-
-from ingestd.mongo.rows import Document
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 
 _BATCH_BYTES = 4 * 2**20
-_BATCH_DOCUMENTS = 1000
+_BATCH_DOCUMENTS = 10_000
 
 
 class DocumentSequence:
@@ -26,16 +23,11 @@ class DocumentSequence:
         self.raw = raw
 
 
-def batches(documents: Iterable[Document]) -> Iterator[bytes]:
-    """Documents as concatenations of a size that MongoDB and the driver take."""
-    batch: list[bytes] = []
-    size_bytes = 0
-    for document in documents:
-        octets = bson.encode(document)
-        if batch and (size_bytes + len(octets) > _BATCH_BYTES or len(batch) == _BATCH_DOCUMENTS):
-            yield b"".join(batch)
-            batch, size_bytes = [], 0
-        batch.append(octets)
-        size_bytes += len(octets)
-    if batch:
-        yield b"".join(batch)
+def batches(documents: bytes, ends: Sequence[int]) -> Iterator[memoryview]:
+    """Neighbouring documents, as many at a time as MongoDB and the driver take."""
+    octets, first, begin = memoryview(documents), 0, 0
+    while first < len(ends):
+        fitting = bisect_right(ends, begin + _BATCH_BYTES)
+        first = min(max(fitting, first + 1), first + _BATCH_DOCUMENTS)
+        yield octets[begin : ends[first - 1]]
+        begin = ends[first - 1]

@@ -1,23 +1,18 @@
 """One file on its way: which of its chunks are done, and how far everything is durable."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import anyio
 
 from ingestd.config.source import SourceSpec
 from ingestd.ledger import Claim, Ledger
-from ingestd.records import Chunk, Counts, FileLayout, Rejection
+from ingestd.records import Chunk, Counts, FileLayout, Rejections
 from ingestd.refine import Plan, Repeats
+from ingestd.rejections import records_in
 
 _MOST_AT_HAND_BYTES = 2**18
-"""Refused records of a file that are kept in memory, so that they need not be read back."""
-
-
-def cost_bytes(rejection: Rejection) -> int:
-    """What a rejection takes in memory, roughly: its reasons, and the record three times."""
-    return 1000 + 3 * len(rejection.raw)
+"""Rejections of a file that are kept in memory, so that they need not be read back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +43,8 @@ class FileJob:
         """Every row before it is durable and counted."""
         self.counts = Counts()
         self.remaining_chunks = layout.chunks
-        self.refused_in_trial: list[Rejection] = []
-        self._refused: list[Rejection] | None = None if claim.start.row else []
+        self.refused_in_trial: list[Rejections] = []
+        self._refused: list[Rejections] | None = None if claim.start.row else []
         self._refused_bytes = 0
         self.failure: Exception | None = None
         self._waiting: dict[int, tuple[Chunk, Counts]] = {}
@@ -111,20 +106,18 @@ class FileJob:
         if self.failure is not None:
             raise self.failure
 
-    def keep_refused(self, rejections: Sequence[Rejection]) -> None:
+    def keep_refused(self, rejections: Rejections) -> None:
         """Keep the rejections at hand as long as they are few."""
         if self._refused is not None:
-            self._refused += rejections
-            self._refused_bytes += sum(map(cost_bytes, rejections))
+            self._refused.append(rejections)
+            self._refused_bytes += len(rejections.documents)
             if self._refused_bytes > _MOST_AT_HAND_BYTES:
                 self._refused = None
 
     @property
     def refused_records(self) -> list[bytes] | None:
         """The refused records in the file's order; ``None`` when only MongoDB has them all."""
-        if self._refused is None:
-            return None
-        return [rejection.raw for rejection in sorted(self._refused, key=lambda r: r.row)]
+        return None if self._refused is None else records_in(self._refused)
 
     async def chunk_durable(
         self, chunk: Chunk, counts: Counts, ledger: Ledger, interval_s: float

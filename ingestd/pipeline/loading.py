@@ -17,7 +17,7 @@ from ingestd.pipeline.lanes import Lanes
 from ingestd.pipeline.policy import cause_of, describe, reaction_to
 from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
 from ingestd.pipeline.together import load_together
-from ingestd.records import ClaimedFile, FileLayout, FileResult, Rejection
+from ingestd.records import ClaimedFile, FileLayout, FileResult, Rejections
 from ingestd.refine import Plan, Repeats
 from ingestd.validate import unique_columns
 
@@ -38,6 +38,7 @@ class Loading:
             file_id=claim.file.file_id, source_name=source.name,
             processed_at_ms=round(claim.file.processed_at.timestamp() * 1000),
             key=source.load.key if source.load.mode == "upsert" else (),
+            file_name=claim.file.name,
         )  # fmt: skip
         plan = Plan(self.desk.rules(source).pickled, layout.shape, run, self.desk.limits)
         return FileJob(source, claim, layout, plan)
@@ -126,7 +127,7 @@ class Loading:
 
     async def _end(
         self, source: SourceSpec, claim: Claim, error: Exception,
-        refused: Sequence[Rejection] = (),
+        refused: Sequence[Rejections] = (),
     ) -> Ended:  # fmt: skip
         """Set a file aside, or leave it for another try, as the policy says."""
         file, desk = claim.file, self.desk
@@ -137,7 +138,7 @@ class Loading:
             desk.events.defect(file, error)
         await desk.ledger.rewinding(file)  # or a crash below would skip rows that are gone
         await self._remove_rows(source, file)
-        await desk.rejects.record_rows(file, refused)
+        await desk.rejects.record_rows(refused)
         await desk.rejects.record_file(file, told)
         ending = Ending(reaction.state, told, claim.failures + 1)
         if reaction.is_retried and ending.failures <= source.errors.retries:

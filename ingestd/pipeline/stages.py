@@ -16,9 +16,10 @@ from ingestd.config.settings import LoadSettings
 from ingestd.events import Events
 from ingestd.ledger import Ledger
 from ingestd.load import Loader
-from ingestd.pipeline.job import ChunkTask, cost_bytes
-from ingestd.records import Counts, RefinedChunk, Rejection, Violation
+from ingestd.pipeline.job import ChunkTask
+from ingestd.records import Counts, RefinedChunk, Rejections, Violation
 from ingestd.refine import recover_rows, refine, refine_together
+from ingestd.rejections import joined
 from ingestd.rejects import Rejects
 from ingestd.workers import Workers, run_twice
 
@@ -141,7 +142,7 @@ class RefineStage:
 
 
 def _size_bytes(refined: RefinedChunk) -> int:
-    return len(refined.documents) + sum(map(cost_bytes, refined.rejections))
+    return len(refined.documents) + len(refined.rejections.documents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ class LoadStage:
 
     async def _write(
         self, wanted: Sequence[tuple[ChunkTask, RefinedChunk]]
-    ) -> list[tuple[Sequence[Rejection], int]]:
+    ) -> list[tuple[Rejections, int]]:
         """Make chunks durable; per chunk, its rejections and how many documents are stored."""
         started = time.perf_counter()
         source = wanted[0][0].job.source
@@ -200,9 +201,7 @@ class LoadStage:
             await self._rejections(task, chunk, faults)
             for (task, chunk), faults in zip(wanted, refused, strict=True)
         ]
-        await self.rejects.record_all(
-            [(task.job.file, rows) for (task, _), rows in zip(wanted, rejections, strict=True)]
-        )
+        await self.rejects.record_rows(rejections)
         self.events.stage_took("load", time.perf_counter() - started)
         stored = [
             chunk.document_count - len(faults)
@@ -212,15 +211,15 @@ class LoadStage:
 
     async def _rejections(
         self, task: ChunkTask, refined: RefinedChunk, faults: Mapping[int, Violation]
-    ) -> Sequence[Rejection]:
+    ) -> Rejections:
         """The rows of a chunk that ingestd refused, and those that MongoDB did."""
         if not faults:
             return refined.rejections
         recovered = await run_twice(self.workers, recover_rows, task.job.plan, task.chunk, faults)
-        return [*refined.rejections, *recovered]
+        return joined([refined.rejections, recovered])
 
     async def _chunk_durable(
-        self, task: ChunkTask, refined: RefinedChunk, rejections: Sequence[Rejection], stored: int
+        self, task: ChunkTask, refined: RefinedChunk, rejections: Rejections, stored: int
     ) -> None:
         filtered, job = refined.filtered_count, task.job
         counts = Counts(refined.chunk.row_count, stored, len(rejections), filtered)

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileHeld
 from ingestd.pipeline.chunks import ready_chunks
-from ingestd.records import Chunk, Counts, FileLayout, Rejection
+from ingestd.records import Chunk, Counts, FileLayout, Rejections
 from ingestd.refine import Plan, Repeats, digest_values, refine
+from ingestd.rejections import head
 from ingestd.workers import Workers, run_twice
 
 _AHEAD = 4
@@ -63,20 +64,21 @@ def _repeats_of(
 
 async def try_whole_file(
     plan: Plan, layout: FileLayout, repeats: Sequence[Repeats | None], workers: Workers
-) -> tuple[Counts, list[Rejection]]:
+) -> tuple[Counts, list[Rejections]]:
     """Refine all chunks without keeping documents; counts, and the first of the rejections."""
-    counts, rejections = Counts(), list[Rejection]()
+    counts, rejections = Counts(), list[Rejections]()
     left = iter(repeats)
     calls = _in_order(
         workers, lambda chunk: (refine, plan, chunk, next(left)),
         ready_chunks(layout, layout.chunks, plan.limits),
     )  # fmt: skip
     async for refined in calls:
+        if counts.error_count < _KEPT_REJECTIONS:
+            rejections.append(head(refined.rejections, _KEPT_REJECTIONS - counts.error_count))
         counts += Counts(
             refined.chunk.row_count, refined.document_count, len(refined.rejections),
             refined.filtered_count,
         )  # fmt: skip
-        rejections += refined.rejections[: _KEPT_REJECTIONS - len(rejections)]
     return counts, rejections
 
 

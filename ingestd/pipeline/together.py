@@ -85,7 +85,7 @@ async def _store(desk: Desk, refined: Sequence[Refined]) -> list[FileJob]:
     source = refined[0][0].source
     faults = await desk.loader.store_all(source, [chunk for _, chunk in refined])
     whole = [one for one, refused in zip(refined, faults, strict=True) if not refused]
-    await desk.rejects.record_all([(job.file, chunk.rejections) for job, chunk in whole])
+    await desk.rejects.record_rows([chunk.rejections for _, chunk in whole])
     desk.events.stage_took("load", time.perf_counter() - started)
     for job, chunk in whole:
         desk.events.chunk_refined(source.name, chunk)

@@ -24,7 +24,7 @@ from ingestd.transform.values import (
     bind_split,
     text_step,
 )
-from ingestd.validate import Place, Problems, Rejected, Schema
+from ingestd.validate import NO_VIOLATIONS, Place, Problems, Schema
 
 __all__ = ["STEPS", "Transform", "Transformed", "compile_transform"]
 
@@ -60,11 +60,12 @@ class Transform:
 
     def apply(self, good: pl.DataFrame) -> Transformed:
         """Typed rows in; final columns and ``ROW`` out, and the rows that a step refused."""
-        frame, rejected = good, Rejected()
+        frame, rejected = good, [NO_VIOLATIONS]
         for step in self.steps:
             outcome = step.apply(frame)
-            frame, rejected = outcome.frame, rejected | outcome.rejected
-        return Transformed(frame.select(*self.schema, ROW), rejected)
+            frame = outcome.frame
+            rejected.append(outcome.rejected)
+        return Transformed(frame.select(*self.schema, ROW), pl.concat(rejected))
 
 
 def compile_transform(source: SourceSpec) -> Transform:

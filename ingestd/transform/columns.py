@@ -6,6 +6,7 @@ from typing import Any
 from ingestd.config.naming import shown
 from ingestd.records import ROW
 from ingestd.transform.step import Step, StepContext, Transformed, read_columns, read_table
+from ingestd.validate import NO_VIOLATIONS
 
 
 def bind_rename(arguments: Any, context: StepContext) -> Step:
@@ -19,7 +20,7 @@ def bind_rename(arguments: Any, context: StepContext) -> Step:
         if count > 1:
             raise context.place.error(f"there would be {count} columns named {shown(name)}")
     schema = dict(zip(renamed, context.schema.values(), strict=True))
-    return Step(schema, lambda frame: Transformed(frame.rename(names), {}))
+    return Step(schema, lambda frame: Transformed(frame.rename(names), NO_VIOLATIONS))
 
 
 def bind_drop(arguments: Any, context: StepContext) -> Step:
@@ -28,7 +29,7 @@ def bind_drop(arguments: Any, context: StepContext) -> Step:
     schema = {name: spec for name, spec in context.schema.items() if name not in names}
     if not schema:
         raise context.place.error("no column would be left")
-    return Step(schema, lambda frame: Transformed(frame.drop(names), {}))
+    return Step(schema, lambda frame: Transformed(frame.drop(names), NO_VIOLATIONS))
 
 
 def bind_select(arguments: Any, context: StepContext) -> Step:
@@ -37,4 +38,4 @@ def bind_select(arguments: Any, context: StepContext) -> Step:
     if len(set(names)) < len(names):
         raise context.place.error("a column is named twice")
     schema = {name: context.schema[name] for name in names}
-    return Step(schema, lambda frame: Transformed(frame.select(*names, ROW), {}))
+    return Step(schema, lambda frame: Transformed(frame.select(*names, ROW), NO_VIOLATIONS))

@@ -11,7 +11,7 @@ from ingestd.config.source import ColumnSpec
 from ingestd.records import ROW, Violation
 from ingestd.transform.convert import converted, storable
 from ingestd.transform.step import Step, StepContext, Transformed, lost_values, read_spec, without
-from ingestd.validate import Place, Problems, Rejected, dtypes_of
+from ingestd.validate import Place, Problems, dtypes_of, violations_of
 from ingestd.validate.expressions import Expression, compile_expression, spec_of
 from ingestd.validate.types import describe
 
@@ -55,10 +55,10 @@ def bind_filter(arguments: Any, context: StepContext) -> Step:
 
     def keep(frame: pl.DataFrame) -> Transformed:
         evaluated = expression.evaluate(frame)
-        rejected: Rejected = {
-            row: (Violation(None, context.name, None, f"{text}: {reason}"),)
+        rejected = violations_of(
+            (row, Violation(None, context.name, None, f"{text}: {reason}"))
             for row, reason in evaluated.failures.items()
-        }
+        )
         return Transformed(frame.filter(evaluated.values.fill_null(False)), rejected)
 
     return Step(context.schema, keep)

@@ -14,7 +14,16 @@ from pydantic import ValidationError
 from ingestd.config.naming import choice, nearest, shown
 from ingestd.config.source import PANDAS_NAMES, ColumnSpec
 from ingestd.records import ROW, Violation
-from ingestd.validate import TYPES, Place, Problems, Rejected, Schema, check_spec
+from ingestd.validate import (
+    NO_VIOLATIONS,
+    TYPES,
+    Place,
+    Problems,
+    Schema,
+    Violations,
+    check_spec,
+    violations_of,
+)
 from ingestd.validate.types import Group, describe, kept
 from ingestd.validate.types import shown as shown_value
 
@@ -27,7 +36,7 @@ class Transformed:
     """The rows that are left, and those refused. What is in neither was filtered out."""
 
     frame: pl.DataFrame
-    rejected: Rejected
+    rejected: Violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +65,15 @@ Binder = Callable[[Any, StepContext], Step]
 
 def expression_step(schema: Schema, expressions: list[pl.Expr]) -> Step:
     """A step that computes columns and refuses nothing."""
-    return Step(schema, lambda frame: Transformed(frame.with_columns(expressions), {}))
+    return Step(schema, lambda frame: Transformed(frame.with_columns(expressions), NO_VIOLATIONS))
 
 
 def without(frame: pl.DataFrame, found: Found) -> Transformed:
     """The frame without the rows that something was found against."""
-    reasons: dict[int, list[Violation]] = {}
-    for row, violation in found:
-        reasons.setdefault(row, []).append(violation)
-    if not reasons:
-        return Transformed(frame, {})
-    rejected = {row: tuple(violations) for row, violations in reasons.items()}
-    return Transformed(frame.filter(~pl.col(ROW).is_in(list(rejected))), rejected)
+    rejected = violations_of(found)
+    if rejected.height:
+        frame = frame.filter(~pl.col(ROW).is_in(rejected[ROW].implode()))
+    return Transformed(frame, rejected)
 
 
 def lost_values(

@@ -38,12 +38,13 @@ from ingestd.validate.types import (
     whole_number,
     with_decimal_point,
 )
-from ingestd.validate.validator import BoundCheck, BoundColumn, Checked, Rejected, Validator
+from ingestd.validate.validator import BoundCheck, BoundColumn, Checked, Validator
+from ingestd.validate.violations import NO_VIOLATIONS, Violations, violations_of
 
 __all__ = [
-    "RULES", "TYPES", "Checked", "Place", "Problems", "Rejected", "Schema", "Validator",
-    "check_spec", "compile_validator", "dtypes_of", "read_text", "typed_values",
-    "unique_columns",
+    "NO_VIOLATIONS", "RULES", "TYPES", "Checked", "Place", "Problems", "Schema", "Validator",
+    "Violations", "check_spec", "compile_validator", "dtypes_of", "read_text",
+    "typed_values", "unique_columns", "violations_of",
 ]  # fmt: skip
 
 Schema = dict[str, ColumnSpec]

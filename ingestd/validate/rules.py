@@ -12,7 +12,14 @@ import polars as pl
 
 from ingestd.config.source import ColumnSpec
 from ingestd.validate.problems import Place
-from ingestd.validate.types import ColumnType, Group, describe, kept, read_literal, shown
+from ingestd.validate.types import (
+    ColumnType,
+    Group,
+    describe,
+    kept_texts,
+    read_literal,
+    shown_texts,
+)
 
 _LONGEST_LIMIT = 120
 
@@ -51,10 +58,14 @@ class BoundRule:
     is_quoted: bool
     """Whether the value stands in quotes in the message, as texts do."""
 
-    def explain(self, text: str | None) -> str:
-        """Why the value, as it stands in the file, was refused."""
-        value = shown(text) if self.is_quoted else str(kept(text))
-        return self.message.replace("{value}", value)
+    def explain(self, texts: pl.Series) -> pl.Series:
+        """Why each of these values, as they stand in the file, was refused."""
+        values = shown_texts(texts) if self.is_quoted else kept_texts(texts)
+        first, *rest = self.message.split("{value}")
+        told = pl.repeat(first, len(texts), dtype=pl.String, eager=True)
+        for part in rest:
+            told = told + values + part
+        return told
 
 
 def bind_rule(name: str, rule: Rule, limit: Limit, column: ColumnContext) -> BoundRule:

@@ -22,6 +22,8 @@ Group = Literal["text", "number", "moment", "other"]
 LONGEST_VALUE = 200
 """Characters of a refused value that are kept."""
 
+_PLAIN = r"^[ -&(-\[\]-~]*$"
+"""Printable ASCII without ``'`` and ``\\``: what ``repr`` puts into quotes and leaves alone."""
 _JSON_WORTH_A_LOOK = r"\\u0000|[0-9]{19}|(?:[\[{][^\[{]*){60}"
 """Valid JSON that BSON may refuse: NUL in a name, an integer beyond 64 bits, deep nesting."""
 _JSON_MAX_DEPTH = 99
@@ -165,6 +167,18 @@ def shown(text: str | None) -> str:
     if text is None:
         return "null"
     return repr(text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…")
+
+
+def kept_texts(texts: pl.Series) -> pl.Series:
+    """``kept`` of many."""
+    return texts.str.head(LONGEST_VALUE)
+
+
+def shown_texts(texts: pl.Series) -> pl.Series:
+    """``shown`` of many; Python only looks at those that do not stand as they are in quotes."""
+    is_plain = texts.str.contains(_PLAIN) & (texts.str.len_bytes() <= LONGEST_VALUE)
+    odd = is_plain.not_().fill_null(True).arg_true()
+    return ("'" + texts + "'").scatter(odd, [shown(text) for text in texts.gather(odd)])
 
 
 def read_literal(value: object, spec: ColumnSpec, column_type: ColumnType) -> Any:

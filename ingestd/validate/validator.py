@@ -13,12 +13,11 @@ from ingestd.config.source import ColumnSpec
 from ingestd.records import ROW, Violation
 from ingestd.validate.expressions import Expression
 from ingestd.validate.rules import BoundRule
-from ingestd.validate.types import describe, kept, shown
+from ingestd.validate.types import describe, kept_texts, shown_texts
+from ingestd.validate.violations import NO_VIOLATIONS, Violations, same_violation, violations_of
 
 Repeats = Mapping[str, Collection[int]]
 """Per column the rows of this chunk whose value an earlier row of the file has already."""
-Rejected = dict[int, tuple[Violation, ...]]
-"""The refused rows, by their place in the chunk, with the reasons."""
 
 _BROKEN = "__broken__"
 _TEXT_OF = "__text__"
@@ -29,7 +28,7 @@ class Checked:
     """Typed columns and ``ROW`` of the good rows; the others with all their reasons."""
 
     good: pl.DataFrame
-    rejected: Rejected
+    rejected: Violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Validator:
         is_bad = self._is_bad(frame, typed, repeats)
         typed = typed.drop(_BROKEN)
         if not is_bad.any():
-            return Checked(typed, {})
+            return Checked(typed, NO_VIOLATIONS)
         refused = _beside(typed.filter(is_bad), frame.filter(is_bad))
         return Checked(typed.filter(~is_bad), self._explain(refused, repeats))
 
@@ -89,19 +88,23 @@ class Validator:
             is_bad = is_bad | typed[ROW].is_in(list(rows))
         return is_bad
 
-    def _explain(self, refused: pl.DataFrame, repeats: Repeats) -> Rejected:
+    def _explain(self, refused: pl.DataFrame, repeats: Repeats) -> Violations:
         reasons = [
             reason
             for column in self.columns
             for reason in _reasons(column, repeats.get(column.name))
         ]
-        found: dict[int, list[Violation]] = {row: [] for row in refused[ROW]}
-        for row, violation in _column_violations(reasons, refused):
-            found[row].append(violation)
-        for check in self.checks:
-            for row, violation in _check_violations(check, refused):
-                found[row].append(violation)
-        return {row: tuple(violations) for row, violations in found.items()}
+        flags = refused.select(reason.flag.alias(str(i)) for i, reason in enumerate(reasons))
+        found = [
+            _column_violations(reason, refused, flag)
+            for reason, flag in zip(reasons, flags, strict=True)
+            if flag.any()
+        ]
+        found += [_check_violations(check, refused) for check in self.checks]
+        violations = pl.concat(found).sort(ROW, maintain_order=True)
+        if violations[ROW].n_unique() != refused.height:
+            raise AssertionError("a row is refused without a reason")
+        return violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,8 @@ class _Reason:
     column: str
     rule: str
     flag: pl.Expr
-    explain: Callable[[str | None], str]
+    explain: Callable[[pl.Series], pl.Series]
+    """The message for each of some texts."""
 
 
 def _beside(typed: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
@@ -127,7 +131,7 @@ def _is_unread(name: str) -> pl.Expr:
 def _reasons(column: BoundColumn, repeats: Collection[int] | None) -> Iterator[_Reason]:
     is_unread = _is_unread(column.name)
     noun = describe(column.spec)
-    yield _Reason(column.name, "type", is_unread, lambda text: _not_of_type(text, noun))
+    yield _Reason(column.name, "type", is_unread, lambda texts: _not_of_type(texts, noun))
     for rule in column.rules:
         yield _Reason(column.name, rule.name, rule.violated & ~is_unread, rule.explain)
     if repeats:
@@ -135,31 +139,30 @@ def _reasons(column: BoundColumn, repeats: Collection[int] | None) -> Iterator[_
         yield _Reason(column.name, "unique", is_repeat, _is_repeated)
 
 
-def _column_violations(
-    reasons: list[_Reason], refused: pl.DataFrame
-) -> Iterator[tuple[int, Violation]]:
-    flags = refused.select(reason.flag.alias(str(i)) for i, reason in enumerate(reasons))
-    rows = refused[ROW].to_list()
-    for reason, flag in zip(reasons, flags, strict=True):
-        if not flag.any():
-            continue
-        texts = refused[_TEXT_OF + reason.column].to_list()
-        for row, text, is_broken in zip(rows, texts, flag.to_list(), strict=True):
-            if is_broken:
-                yield row, Violation(reason.column, reason.rule, kept(text), reason.explain(text))
+def _column_violations(reason: _Reason, refused: pl.DataFrame, flag: pl.Series) -> Violations:
+    text_of = _TEXT_OF + reason.column
+    broken = refused.select(ROW, text_of).filter(flag)
+    return broken.select(
+        ROW,
+        column=pl.lit(reason.column),
+        rule=pl.lit(reason.rule),
+        value=kept_texts(broken[text_of]),
+        message=reason.explain(broken[text_of]),
+    )
 
 
-def _check_violations(check: BoundCheck, refused: pl.DataFrame) -> Iterator[tuple[int, Violation]]:
+def _check_violations(check: BoundCheck, refused: pl.DataFrame) -> Violations:
     """A check says nothing of a row in which a column that it reads did not parse."""
     is_unread = pl.any_horizontal([pl.lit(False), *map(_is_unread, check.expression.columns)])
     read = refused.filter(~is_unread)
     evaluated = check.expression.evaluate(read)
-    for row, value in zip(read[ROW], evaluated.values, strict=True):
-        if row in evaluated.failures:
-            message = f"{check.expression.text}: {evaluated.failures[row]}"
-            yield row, Violation(None, check.name, None, message)
-        elif value is False:
-            yield row, Violation(None, check.name, None, check.message)
+    why = Violation(None, check.name, None, check.message)
+    false = same_violation(read[ROW].filter(evaluated.values.eq(False)), why)
+    failed = violations_of(
+        (row, why._replace(message=f"{check.expression.text}: {reason}"))
+        for row, reason in evaluated.failures.items()
+    )
+    return pl.concat([false, failed])
 
 
 def _is_violated(check: BoundCheck, typed: pl.DataFrame) -> pl.Series:
@@ -170,11 +173,12 @@ def _is_violated(check: BoundCheck, typed: pl.DataFrame) -> pl.Series:
     return is_violated
 
 
-def _not_of_type(text: str | None, noun: str) -> str:
-    has_blanks = text is not None and text != text.strip()
-    advice = "; it has blanks around it, which csv.trim = true removes" if has_blanks else ""
-    return f"{shown(text)} is not {noun}{advice}"
+def _not_of_type(texts: pl.Series, noun: str) -> pl.Series:
+    advice = "; it has blanks around it, which csv.trim = true removes"
+    has_blanks = texts != texts.str.strip_chars()
+    told = shown_texts(texts) + f" is not {noun}"
+    return told.zip_with(~has_blanks, told + advice)
 
 
-def _is_repeated(text: str | None) -> str:
-    return f"{shown(text)} stands in an earlier row of the file already"
+def _is_repeated(texts: pl.Series) -> pl.Series:
+    return shown_texts(texts) + " stands in an earlier row of the file already"

@@ -9,14 +9,18 @@ from typing import Any
 
 import polars as pl
 import pytest
+from refusals import errors_in
 
 from ingestd.config.source import SourceSpec
+from ingestd.documents import Run
 from ingestd.errors import FileRefused, FileUnavailable
 from ingestd.files import look
 from ingestd.formats import FORMATS, Format
 from ingestd.formats.limits import Limits
 from ingestd.formats.text import Text
 from ingestd.records import ROW, FileLayout, Violation
+from ingestd.rejections import encode_rejections
+from ingestd.validate import violations_of
 
 ROWS = [(str(i), None if i % 3 else f"text {i}") for i in range(100)]
 LIMITS = Limits(chunk_bytes=64, max_record_bytes=256)
@@ -44,6 +48,16 @@ def _csv() -> Sample:
 
 
 SAMPLES = {"csv": _csv()}
+
+
+WHY = Violation("number", "min", "1", "too small")
+
+
+def refused(text: Text, reasons: dict[int, Violation]) -> list[dict[str, Any]]:
+    """The error documents of these records."""
+    runs = [Run("00" * 8, "samples", 0)] * len(text.chunks)
+    made = encode_rejections(text, violations_of(reasons.items()), runs, 0)
+    return [error for rejections in made for error in errors_in(rejections)]
 
 
 def test_every_format_has_samples() -> None:
@@ -117,28 +131,23 @@ def test_a_record_that_cannot_be_read_costs_itself_and_keeps_its_place(world: Wo
     assert layout.row_count == len(ROWS)
     texts = world.read(layout)
     place = world.sample.damaged_row
-    faults = {
-        (text.chunks[0].records.chunk.start.row + index): text.rejections({index: (fault,)})[0]
-        for text in texts
-        for index, fault in text.faults.items()
-    }
-    assert faults.keys() == {place}
-    [rejection] = faults[place]
-    assert (rejection.row, rejection.error_type) == (place + 1, "structure")
-    assert rejection.record is None
+    faults = [(text, fault) for text in texts for fault in text.faults.items()]
+    [(text, fault)] = faults
+    [error] = refused(text, {fault[0]: fault[1]})
+    assert (error["row"], error["error_type"]) == (place + 1, "structure")
+    assert error["record"] is None
     rows = pl.concat([text.frame for text in texts]).select("number", "text").rows()
     assert rows == ROWS[:place] + ROWS[place + 1 :]
 
 
 def test_a_rejection_of_a_readable_record_holds_its_texts(world: World) -> None:
     texts = world.read(world.lay_out(world.sample.good))
-    why = (Violation("number", "min", "1", "too small"),)
-    [[rejection]] = texts[1].rejections({0: why})
+    [error] = refused(texts[1], {0: WHY})
     row = texts[0].chunks[0].records.chunk.row_count
-    assert rejection.row == row + 1
-    assert rejection.record == dict(zip(("number", "text"), ROWS[row], strict=True))
-    assert rejection.violations == why
-    assert texts[1].rejections({}) == [()]
+    assert error["row"] == row + 1
+    assert error["record"] == dict(zip(("text", "number"), ROWS[row][::-1], strict=True))
+    assert error["violations"] == [WHY._asdict()]
+    assert refused(texts[1], {}) == []
 
 
 def test_chunks_of_several_files_are_read_as_one(world: World) -> None:
@@ -157,9 +166,8 @@ def test_chunks_of_several_files_are_read_as_one(world: World) -> None:
     firsts = [0, chunks[0].row_count, chunks[0].row_count + chunks[1].row_count]
     rows = [first + row for first, t in zip(firsts, alone, strict=True) for row in t.frame[ROW]]
     assert text.frame[ROW].to_list() == rows
-    why = (Violation("number", "min", "1", "too small"),)
-    reasons = dict.fromkeys(firsts, why)
-    assert text.rejections(reasons) == [t.rejections({0: why})[0] for t in alone]
+    reasons = dict.fromkeys(firsts, WHY)
+    assert refused(text, reasons) == [refused(t, {0: WHY})[0] for t in alone]
 
 
 def test_a_file_of_another_format_is_refused(world: World) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusals import errors_in
 
 from ingestd.config.source import SourceSpec
 from ingestd.documents import Run
@@ -17,7 +18,6 @@ from ingestd.files import look
 from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
 from ingestd.infer import Inferred, Wanted, infer
-from ingestd.records import Rejection
 from ingestd.refine import Plan, check_source, refine, schema_of
 
 SAMPLES = sorted((Path(__file__).parents[1] / "data" / "infer").glob("*.csv"))
@@ -27,14 +27,12 @@ def inferred_from(*paths: Path, **wanted: Any) -> Inferred:
     return infer([(path, look(path)) for path in paths], Wanted(**wanted))
 
 
-def rejections_of(path: Path, source: SourceSpec) -> list[Rejection]:
+def rejections_of(path: Path, source: SourceSpec) -> list[dict[str, Any]]:
     """Of all rows, as the daemon would refuse them."""
     layout = FORMATS[source.format].lay_out(path, look(path), source, Limits())
     run = Run("00" * 8, source.name, 0)
     plan = Plan(pickle.dumps(source), layout.shape, run, Limits())
-    return [
-        rejection for chunk in layout.chunks for rejection in refine(plan, chunk).rejections
-    ]  # fmt: skip
+    return [error for c in layout.chunks for error in errors_in(refine(plan, c).rejections)]
 
 
 @pytest.fixture

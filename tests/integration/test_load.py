@@ -20,7 +20,7 @@ from ingestd.events import Events
 from ingestd.load import Loader
 from ingestd.metrics import Metrics
 from ingestd.mongo import Mongo, row_id
-from ingestd.records import ROW, RefinedChunk
+from ingestd.records import ROW, RefinedChunk, Rejections
 
 FILES = ("00" * 8, "11" * 8, "22" * 8)
 SCHEMA = {"id": "int64", "note": "string"}
@@ -53,7 +53,7 @@ def refined(
     encoded = encode(frame, source.columns, [Part(run, frame.height, first_row - 1)])
     # Of the chunk itself the loader needs nothing.
     return RefinedChunk(
-        None, encoded.octets.to_pybytes(), encoded.ends.tobytes(), len(encoded), 0, ()
+        None, encoded.octets.to_pybytes(), encoded.ends.tobytes(), len(encoded), 0, Rejections()
     )
 
 

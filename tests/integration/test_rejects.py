@@ -3,8 +3,10 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from refusals import rejections_of
 
 from ingestd.config.settings import MongoSettings
 from ingestd.errors import FileUnavailable
@@ -13,8 +15,8 @@ from ingestd.files import displayable
 from ingestd.ledger import now
 from ingestd.metrics import Metrics
 from ingestd.mongo import Mongo, row_id
-from ingestd.records import ClaimedFile, FileStat, Rejection, Shape, Violation
-from ingestd.rejects import MAX_RAW_BYTES, Rejects, write_error_report
+from ingestd.records import ClaimedFile, FileStat, Rejections, Shape
+from ingestd.rejects import Rejects, write_error_report
 
 HEADER = b"id,amount\n"
 SHAPE = Shape((), HEADER)
@@ -42,56 +44,31 @@ def claimed(name: str = "a.csv", file_id: str = "0123456789abcdef") -> ClaimedFi
     return ClaimedFile(file_id, "orders", displayable(name), path, stat, "ab", now(), now())
 
 
-def refused(row: int, raw: bytes, record: dict[str, str | None] | None = None) -> Rejection:
-    violation = Violation("amount", "min", "-1", "'-1' is below 0")
-    return Rejection(row, row + 1, "min", (violation,), record, raw)
+def refused(file: ClaimedFile, row: int, raw: str | bytes) -> dict[str, Any]:
+    """An error document, as far as it is looked at here."""
+    return {"_id": row_id(file.file_id, row), "file_id": file.file_id, "row": row, "raw": raw}
 
 
-def rows(count: int) -> list[Rejection]:
-    return [refused(n, b"%d,-1" % n) for n in range(1, count + 1)]
-
-
-async def test_a_refused_row_is_told_with_place_reason_and_text(
-    rejects: Rejects, mongo: Mongo
-) -> None:
-    record = {"id": "7", "amount": "-1"}
-    await rejects.record_rows(claimed(), [refused(7, b"7,-1", record)])
-    (error,) = await mongo.find("errors", {})
-    error.pop("error_time")
-    assert error == {
-        "_id": row_id("0123456789abcdef", 7), "source_name": "orders", "file": "a.csv",
-        "file_id": "0123456789abcdef", "row": 7, "line": 8, "state": "open", "error_type": "min",
-        "error_message": "amount: '-1' is below 0", "record": record, "raw": "7,-1",
-        "violations": [
-            {"column": "amount", "rule": "min", "value": "-1", "message": "'-1' is below 0"}
-        ],
-    }  # fmt: skip
+def rows(count: int, file: ClaimedFile | None = None) -> list[Rejections]:
+    """The first rows of a file, refused; in two chunks."""
+    errors = [refused(file or claimed(), n, f"{n},-1") for n in range(1, count + 1)]
+    return [rejections_of(errors[count // 2 :]), rejections_of(errors[: count // 2])]
 
 
 async def test_a_rejection_recorded_again_stays_as_it_is(rejects: Rejects, mongo: Mongo) -> None:
-    await rejects.record_rows(claimed(), rows(3))
+    await rejects.record_rows(rows(3))
     before = await mongo.find("errors", {})
-    await rejects.record_rows(claimed(), rows(5))
+    await rejects.record_rows(rows(5))
     assert await mongo.find("errors", {"row": {"$lte": 3}}) == before
     assert await mongo.count("errors", {}) == 5
 
 
-async def test_records_of_many_megabytes_are_kept_as_far_as_mongodb_can(
-    rejects: Rejects, mongo: Mongo
-) -> None:
-    """Twenty of the longest records that may be configured are more than one command holds."""
-    long = [refused(n, b"x" * 2**23, {"note": "x" * 2**23}) for n in range(1, 21)]
-    await rejects.record_rows(claimed(), long)
-    for error in await mongo.find("errors", {}):
-        assert len(error["raw"]) == MAX_RAW_BYTES
-        assert error["record"] is None
-
-
-async def test_bytes_that_are_no_text_are_kept_as_bytes(
+async def test_bytes_that_are_no_text_come_back_as_they_were(
     rejects: Rejects, mongo: Mongo, tmp_path: Path
 ) -> None:
-    await rejects.record_rows(claimed(), [refused(1, b"1,\xff\xfe"), refused(2, b"2,\x00")])
-    assert [error["raw"] for error in await mongo.find("errors", {})] == [b"1,\xff\xfe", "2,\x00"]
+    errors = [refused(claimed(), 1, b"1,\xff\xfe"), refused(claimed(), 2, "2,\x00")]
+    await rejects.record_rows([rejections_of(errors)])
+    assert await mongo.find("errors", {}) == errors
     path = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path)
     assert path.read_bytes() == HEADER + b"1,\xff\xfe\n2,\x00\n"
 
@@ -102,7 +79,7 @@ async def test_bytes_that_are_no_text_are_kept_as_bytes(
 async def test_the_failure_of_a_file_stays_when_its_rows_are_taken_back(
     rejects: Rejects, mongo: Mongo
 ) -> None:
-    await rejects.record_rows(claimed(), rows(3))
+    await rejects.record_rows(rows(3))
     await rejects.record_file(claimed(), ERROR)
     await rejects.remove_rows(claimed())
     (error,) = await mongo.find("errors", {})
@@ -124,8 +101,8 @@ async def test_a_failure_is_closed_when_the_file_loads_after_all_and_open_when_i
 
 
 async def test_rows_of_other_files_are_not_taken_back(rejects: Rejects, mongo: Mongo) -> None:
-    await rejects.record_rows(claimed(file_id="0123456789abcdee"), rows(2))
-    await rejects.record_rows(claimed(file_id="0123456789abcdf0"), rows(2))
+    await rejects.record_rows(rows(2, claimed(file_id="0123456789abcdee")))
+    await rejects.record_rows(rows(2, claimed(file_id="0123456789abcdf0")))
     await rejects.remove_rows(claimed())
     assert await mongo.count("errors", {}) == 4
 
@@ -136,7 +113,7 @@ async def test_rows_of_other_files_are_not_taken_back(rejects: Rejects, mongo: M
 async def test_the_rejects_file_holds_the_records_as_they_stood_in_their_order(
     rejects: Rejects, tmp_path: Path
 ) -> None:
-    await rejects.record_rows(claimed(), rows(12_000)[::-1])
+    await rejects.record_rows(rows(12_000))
     path = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path / "rejects" / "orders")
     assert path == tmp_path / "rejects" / "orders" / "a.csv.rejects.csv"
     assert path.read_bytes() == HEADER + b"".join(b"%d,-1\n" % n for n in range(1, 12_001))
@@ -147,7 +124,7 @@ async def test_the_rejects_file_holds_the_records_as_they_stood_in_their_order(
 async def test_the_header_is_on_lines_of_its_own(
     rejects: Rejects, tmp_path: Path, header: bytes
 ) -> None:
-    await rejects.record_rows(claimed(), rows(1))
+    await rejects.record_rows(rows(1))
     path = await rejects.write_rejects_file(claimed(), Shape((), header), tmp_path)
     assert path.read_bytes().endswith(b"1,-1\n")
     assert path.read_bytes().removesuffix(b"1,-1\n") == header + (
@@ -158,7 +135,7 @@ async def test_the_header_is_on_lines_of_its_own(
 async def test_a_rejects_file_written_again_is_the_same_file(
     rejects: Rejects, tmp_path: Path
 ) -> None:
-    await rejects.record_rows(claimed(), rows(3))
+    await rejects.record_rows(rows(3))
     (tmp_path / ".ingestd-0123456789abcdef.tmp").write_bytes(b"what a crash left")
     first = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path)
     content = first.read_bytes()
@@ -171,8 +148,8 @@ async def test_files_of_one_name_have_rejects_files_of_their_own(
     rejects: Rejects, tmp_path: Path
 ) -> None:
     other = claimed(file_id="fedcba9876543210")
-    await rejects.record_rows(claimed(), rows(1))
-    await rejects.record_rows(other, rows(2))
+    await rejects.record_rows(rows(1))
+    await rejects.record_rows(rows(2, other))
     first = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path)
     for _ in range(2):
         second = await rejects.write_rejects_file(other, SHAPE, tmp_path)
@@ -185,7 +162,7 @@ async def test_a_directory_with_the_name_of_a_rejects_file_is_left_alone(
     rejects: Rejects, tmp_path: Path
 ) -> None:
     (tmp_path / "a.csv.rejects.csv").mkdir()
-    await rejects.record_rows(claimed(), rows(1))
+    await rejects.record_rows(rows(1))
     path = await rejects.write_rejects_file(claimed(), SHAPE, tmp_path)
     assert path.name == "a.csv.0123456789abcdef.rejects.csv"
 
@@ -194,7 +171,7 @@ async def test_a_directory_with_the_name_of_a_rejects_file_is_left_alone(
 async def test_names_of_any_kind_and_length_get_a_rejects_file_and_a_report(
     rejects: Rejects, tmp_path: Path, name: str
 ) -> None:
-    await rejects.record_rows(claimed(name), rows(1))
+    await rejects.record_rows(rows(1))
     path = await rejects.write_rejects_file(claimed(name), SHAPE, tmp_path)
     assert path.name.endswith(".rejects.csv")
     write_error_report(tmp_path / name, {"file": "x"})
@@ -206,7 +183,7 @@ async def test_a_file_in_the_place_of_the_directory_is_told(
     rejects: Rejects, tmp_path: Path
 ) -> None:
     (tmp_path / "rejects").write_text("in the way")
-    await rejects.record_rows(claimed(), rows(1))
+    await rejects.record_rows(rows(1))
     with pytest.raises(FileUnavailable) as caught:
         await rejects.write_rejects_file(claimed(), SHAPE, tmp_path / "rejects")
     assert caught.value.hint == "a file stands where a directory is expected"

@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[2] / "ingestd"
 LEVELS = (
     ("__init__", "cores", "errors", "memory", "records"),
     ("config", "logs", "metrics", "events"),
-    ("formats", "validate", "transform", "documents", "elements", "refine",
-     "infer"),
+    ("formats", "validate", "transform", "documents", "elements", "rejections",
+     "refine", "infer"),
     ("files", "watch", "workers", "mongo", "mongod", "mongod_home", "connection", "ledger",
      "visible", "load", "rejects"),
     ("pipeline", "engine"),
@@ -24,11 +24,13 @@ LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 HOMES = {
     "motor": {"mongo"},
     "pymongo": {"mongo"},
-    "bson": {"mongo", "documents", "api"},
-    "polars": {"formats", "validate", "transform", "documents", "refine", "infer"},
+    "bson": {"mongo", "documents", "rejections", "api"},
+    "polars": {
+        "formats", "validate", "transform", "documents", "rejections", "refine", "infer",
+    },
     "backports": {"formats"},
-    "pyarrow": {"documents", "elements"},
-    "numpy": {"formats", "documents", "elements", "refine", "load", "pipeline"},
+    "pyarrow": {"documents", "elements", "rejections"},
+    "numpy": {"formats", "documents", "elements", "rejections", "refine", "load", "pipeline"},
     "aiohttp": {"api"},
     "prometheus_client": {"metrics", "api"},
     "structlog": {"logs", "events"},

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import reasons_by_row
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import ConfigError, FileRefused
@@ -61,7 +62,7 @@ def apply(*steps: dict[str, Any]) -> Transformed:
 
 def column(name: str, *steps: dict[str, Any]) -> list[Any]:
     transformed = apply(*steps)
-    assert transformed.rejected == {}
+    assert transformed.rejected.is_empty()
     return transformed.frame[name].to_list()
 
 
@@ -192,7 +193,7 @@ def test_drop_leaves_the_others_in_order() -> None:
 def test_filter_keeps_what_is_true_and_refuses_nothing() -> None:
     transformed = apply({"filter": "qty > 0"})
     assert transformed.frame[ROW].to_list() == [0]
-    assert transformed.rejected == {}
+    assert transformed.rejected.is_empty()
 
 
 @pytest.mark.parametrize(
@@ -225,13 +226,13 @@ def test_value_without_counterpart_refuses_its_row(
     step: dict[str, Any], row: int, violation: Violation
 ) -> None:
     transformed = apply(step)
-    assert transformed.rejected == {row: (violation,)}
+    assert reasons_by_row(transformed.rejected) == {row: (violation,)}
     assert transformed.frame[ROW].to_list() == [other for other in range(3) if other != row]
 
 
 def test_text_that_is_not_json_refuses_its_row() -> None:
     transformed = apply({"parse_json": ["id"]})
-    assert {row: found[0].rule for row, found in transformed.rejected.items()} == {
+    assert {row: found[0].rule for row, found in reasons_by_row(transformed.rejected).items()} == {
         0: "parse_json", 1: "parse_json",
     }  # fmt: skip
     assert transformed.frame["id"].to_list() == [None]
@@ -242,8 +243,9 @@ def test_row_on_which_an_expression_fails_is_refused(name: str) -> None:
     expression = "CAST(id AS INT) > 0"
     step = {"set": {"n": expression}} if name == "set" else {"filter": expression}
     transformed = apply(step)
-    assert transformed.rejected.keys() == {0, 1}
-    (violation,) = transformed.rejected[0]
+    rejected = reasons_by_row(transformed.rejected)
+    assert rejected.keys() == {0, 1}
+    (violation,) = rejected[0]
     assert violation.rule == name
     assert violation.message.startswith(f"{expression}: conversion from `str` to `i32` failed")
 
@@ -283,7 +285,7 @@ def test_python_step_changes_columns_and_leaves_rows_out(module: Module) -> None
 
 def test_python_step_cannot_make_what_bson_refuses(module: Module) -> None:
     name = module("invert", lambda frame: frame.with_columns(amount=1 / pl.col("amount")))
-    assert apply({"python": name}).rejected == {
+    assert reasons_by_row(apply({"python": name}).rejected) == {
         1: (Violation("amount", "python", "inf", "'inf' is not a float64"),)
     }
 
@@ -450,4 +452,4 @@ def test_python_is_the_last_word_on_order_not_the_function(module: Module) -> No
 def test_nothing_is_done_without_steps() -> None:
     transformed = apply()
     assert transformed.frame.columns == [*SCHEMA, ROW]
-    assert transformed.rejected == {}
+    assert transformed.rejected.is_empty()

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from refusals import reasons_by_row
 
 from ingestd.config.source import ColumnSpec, SourceSpec
 from ingestd.records import ROW
@@ -26,8 +27,9 @@ def read(spec: Any, *texts: str | None, **more: Any) -> list[Any]:
     frame = pl.DataFrame({"c": texts, ROW: range(len(texts))}, {"c": pl.String, ROW: pl.UInt32})
     checked = compile_validator(source_of(spec, **more)).check(frame)
     values = dict(zip(checked.good[ROW], checked.good["c"], strict=True))
-    assert values.keys() | checked.rejected.keys() == set(range(len(texts)))
-    for violations in checked.rejected.values():
+    rejected = reasons_by_row(checked.rejected)
+    assert values.keys() | rejected.keys() == set(range(len(texts)))
+    for violations in rejected.values():
         assert [violation.rule for violation in violations] == ["type"]
     return [values.get(row, "refused") for row in range(len(texts))]
 

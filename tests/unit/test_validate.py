@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import reasons_by_row
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import ConfigError
@@ -33,7 +34,7 @@ def broken(column: str, rules: dict[str, Any], text: str | None) -> list[str]:
     """The messages about one value under some rules."""
     source = source_of(validation_rules={column: rules})
     checked = compile_validator(source).check(frame_of(source, {column: text}))
-    violations = checked.rejected.get(0, ())
+    violations = reasons_by_row(checked.rejected).get(0, ())
     assert all((v.column, v.value) == (column, text) for v in violations)
     assert checked.good.height == (0 if violations else 1)
     return [violation.message for violation in violations]
@@ -123,7 +124,7 @@ def test_row_keeps_all_its_violations_in_column_order() -> None:
     )  # fmt: skip
     row = {"n": "1.5", "f": "-1", "s": "abc", "d": "soon"}
     rejected = compile_validator(source).check(frame_of(source, row)).rejected
-    assert rejected == {
+    assert reasons_by_row(rejected) == {
         0: (
             Violation("n", "type", "1.5", "'1.5' is not an int64"),
             Violation("f", "min", "-1", "-1 is below min 0"),
@@ -141,7 +142,7 @@ def test_bad_rows_do_not_change_the_order_of_the_good() -> None:
     checked = compile_validator(source).check(frame_of(source, *rows))
     good = [i for i in range(1000) if i % 3]
     assert checked.good[ROW].to_list() == checked.good["n"].to_list() == good
-    assert sorted(checked.rejected) == [i for i in range(1000) if not i % 3]
+    assert checked.rejected[ROW].to_list() == [i for i in range(1000) if not i % 3]
 
 
 def test_blanks_around_a_number_come_with_advice() -> None:
@@ -152,7 +153,8 @@ def test_blanks_around_a_number_come_with_advice() -> None:
 
 def test_long_value_is_cut() -> None:
     source = source_of({"n": "int64"})
-    (violation,) = compile_validator(source).check(frame_of(source, {"n": "x" * 999})).rejected[0]
+    checked = compile_validator(source).check(frame_of(source, {"n": "x" * 999}))
+    (violation,) = reasons_by_row(checked.rejected)[0]
     assert violation.value == "x" * 200
     assert violation.message == f"'{'x' * 200}…' is not an int64"
 
@@ -162,13 +164,15 @@ def test_check_that_is_null_passes() -> None:
     frame = frame_of(source, {"n": "1"}, {"n": None}, {"n": "0"})
     checked = compile_validator(source).check(frame)
     assert checked.good[ROW].to_list() == [0, 1]
-    assert checked.rejected[2] == (Violation(None, "check:positive", None, "n > 0 is false"),)
+    assert reasons_by_row(checked.rejected)[2] == (
+        Violation(None, "check:positive", None, "n > 0 is false"),
+    )
 
 
 def test_check_is_silent_about_a_value_that_did_not_parse() -> None:
     source = source_of(checks=[{"name": "n_given", "expression": "n IS NOT NULL"}])
     rejected = compile_validator(source).check(frame_of(source, {"n": "x"}, {"n": None})).rejected
-    assert {row: [v.rule for v in found] for row, found in rejected.items()} == {
+    assert {row: [v.rule for v in found] for row, found in reasons_by_row(rejected).items()} == {
         0: ["type"], 1: ["check:n_given"],
     }  # fmt: skip
 
@@ -179,8 +183,9 @@ def test_check_that_fails_on_one_row_refuses_that_row_only() -> None:
     rows = [{"s": "2024-01-02"} for _ in range(100)] + [{"s": "bad"}, {"s": "2019-01-01"}]
     checked = compile_validator(source).check(frame_of(source, *rows))
     assert checked.good.height == 100
-    assert "conversion from `str` to `date` failed" in checked.rejected[100][0].message
-    assert checked.rejected[101][0].message == f"{expression} is false"
+    reasons = reasons_by_row(checked.rejected)
+    assert "conversion from `str` to `date` failed" in reasons[100][0].message
+    assert reasons[101][0].message == f"{expression} is false"
 
 
 def test_repeats_are_refused_where_the_caller_found_them() -> None:
@@ -190,7 +195,7 @@ def test_repeats_are_refused_where_the_caller_found_them() -> None:
     assert typed_values(source, frame, ("n",)).rows() == [(1, 0), (1, 1)]
     checked = compile_validator(source).check(frame, {"n": frozenset({1}), "s": frozenset({1})})
     assert checked.good[ROW].to_list() == [0]
-    assert checked.rejected[1] == (
+    assert reasons_by_row(checked.rejected)[1] == (
         Violation("n", "unique", "01", "'01' stands in an earlier row of the file already"),
         Violation("s", "unique", "a", "'a' stands in an earlier row of the file already"),
     )
@@ -199,7 +204,7 @@ def test_repeats_are_refused_where_the_caller_found_them() -> None:
 def test_empty_frame_gives_an_empty_frame() -> None:
     source = source_of(checks=[{"name": "c", "expression": "n > 0"}])
     checked = compile_validator(source).check(frame_of(source))
-    assert (checked.good.height, checked.rejected) == (0, {})
+    assert (checked.good.height, checked.rejected.height) == (0, 0)
 
 
 def test_every_rule_of_the_registry_is_a_setting() -> None:

@@ -1,0 +1,27 @@
+"""Reasons to refuse rows, as a frame: one row per reason, however many there are."""
+
+from collections.abc import Iterable
+
+import polars as pl
+
+from ingestd.records import ROW, Violation
+
+Violations = pl.DataFrame
+"""``ROW`` and the fields of a ``Violation``; the reasons of one row stand in their order."""
+
+_SCHEMA = {ROW: pl.UInt32(), **dict.fromkeys(Violation._fields, pl.String())}
+
+
+def violations_of(found: Iterable[tuple[int, Violation]]) -> Violations:
+    """Reasons that were found one by one, each with its row's place in the chunk."""
+    return pl.DataFrame([(row, *why) for row, why in found], _SCHEMA, orient="row")
+
+
+def same_violation(rows: pl.Series, why: Violation) -> Violations:
+    """One reason that holds for many rows."""
+    return rows.to_frame().with_columns(
+        pl.lit(text, pl.String).alias(name) for name, text in why._asdict().items()
+    )
+
+
+NO_VIOLATIONS = violations_of(())
