@@ -4,6 +4,7 @@ import filecmp
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import aiofiles
 import anyio.to_thread
 
+from ingestd.errors import FileUnavailable
 from ingestd.files import (
     explaining,
     make_directory,
@@ -27,6 +29,15 @@ from ingestd.rejections import joined, raw_octets
 ERRORS = "errors"
 _INDEXES = (("source_name", "error_time", "_id"), ("file_id", "row"))
 _PAGE_ROWS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The refused records of a file; ``None`` when they have to be read from ``errors``."""
+
+    file: ClaimedFile
+    shape: Shape
+    records: Sequence[bytes] | None
 
 
 class Rejects:
@@ -88,12 +99,14 @@ class Rejects:
         Raises:
             FileUnavailable: it cannot be written now; the same call may pass later.
         """
-        temporary = directory / f".ingestd-{file.file_id}.tmp"
+        temporary = _temporary(file, directory)
         with explaining("unwritable_file", temporary):
             await anyio.to_thread.run_sync(make_directory, directory)
             try:
                 await self._write_records(temporary, shape, file)
-                return await anyio.to_thread.run_sync(_place, temporary, file)
+                place = await anyio.to_thread.run_sync(_place, temporary, file)
+                await anyio.to_thread.run_sync(sync_directory, directory)
+                return place
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -123,25 +136,41 @@ class Rejects:
 
 
 def write_few_rejects(
-    file: ClaimedFile, shape: Shape, records: Sequence[bytes], directory: Path
-) -> Path:  # fmt: skip
-    """The same file as ``Rejects.write_rejects_file`` writes, from records that are at hand.
+    refused: Sequence[Refused], directory: Path
+) -> list[Path | FileUnavailable]:  # fmt: skip
+    """The same files as ``Rejects.write_rejects_file`` writes, from records that are at hand.
 
-    Raises:
-        FileUnavailable: it cannot be written now; the same call may pass later.
+    Returns:
+        where each is, or why it cannot be written now; the same call may pass later.
     """
-    temporary = directory / f".ingestd-{file.file_id}.tmp"
-    with explaining("unwritable_file", temporary):
-        make_directory(directory)
-        try:
+    written = [_write_few(one, directory) for one in refused]
+    try:
+        with explaining("unwritable_file", directory):
+            sync_directory(directory)
+    except FileUnavailable as error:
+        return [error] * len(refused)
+    return written
+
+
+def _write_few(refused: Refused, directory: Path) -> Path | FileUnavailable:
+    temporary, header = _temporary(refused.file, directory), refused.shape.header
+    try:
+        with explaining("unwritable_file", temporary):
+            make_directory(directory)
             with temporary.open("wb") as stream:
-                stream.write(_lines([shape.header]) if shape.header else b"")
-                stream.write(_lines(records))
+                stream.write(_lines([header]) if header else b"")
+                stream.write(_lines(refused.records or ()))
                 stream.flush()
                 os.fsync(stream.fileno())
-            return _place(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)
+            return _place(temporary, refused.file)
+    except FileUnavailable as error:
+        return error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary(file: ClaimedFile, directory: Path) -> Path:
+    return directory / f".ingestd-{file.file_id}.tmp"
 
 
 def _lines(records: Sequence[bytes]) -> bytes:
@@ -149,7 +178,10 @@ def _lines(records: Sequence[bytes]) -> bytes:
 
 
 def _place(temporary: Path, file: ClaimedFile) -> Path:
-    """Under the file's name; where another file's rejects have it, with the file id added."""
+    """Under the file's name; where another file's rejects have it, with the file id added.
+
+    Durable once the directory is.
+    """
     path = temporary.with_name(name_with(file.path.name, ".rejects.csv"))
     try:
         rename_new(temporary, path)
@@ -157,7 +189,6 @@ def _place(temporary: Path, file: ClaimedFile) -> Path:
         if not filecmp.cmp(path, temporary, shallow=False):
             path = temporary.with_name(name_with(file.path.name, f".{file.file_id}.rejects.csv"))
             temporary.replace(path)
-    sync_directory(path.parent)
     return path
 
 

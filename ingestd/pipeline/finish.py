@@ -14,9 +14,10 @@ from ingestd.ledger import Commit, now
 from ingestd.pipeline.desk import Desk, Ended, Outcome
 from ingestd.pipeline.job import FileJob
 from ingestd.pipeline.policy import describe
-from ingestd.pipeline.putaway import Leaving, Refused
+from ingestd.pipeline.putaway import Leaving
 from ingestd.pipeline.recovery import remove_undone
 from ingestd.records import ClaimedFile, Counts, FileState, Shape
+from ingestd.rejects import Refused
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from ingestd.events import Events
 from ingestd.files import FILE_GONE, Move, free_name, move_all
 from ingestd.ledger import Ledger
 from ingestd.mongo import Document
-from ingestd.pipeline.errands import run_errand, run_errands
-from ingestd.records import ClaimedFile, Shape
-from ingestd.rejects import Rejects, write_error_report, write_few_rejects
+from ingestd.pipeline.errands import run_errand
+from ingestd.records import ClaimedFile
+from ingestd.rejects import Refused, Rejects, write_error_report, write_few_rejects
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,6 @@ class Leaving:
     target: Path | None
     identity: str
     """Of its ledger entry: mostly the file id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The refused records of a file; ``None`` when they have to be read from ``errors``."""
-
-    file: ClaimedFile
-    shape: Shape
-    records: Sequence[bytes] | None
 
 
 class PutAway:
@@ -72,25 +63,25 @@ class PutAway:
         return await run_errand(lambda: [free_name(*place) for place in wanted])
 
     async def write_rejects(self, refused: Sequence[Refused]) -> dict[str, Path | Exception]:
-        """The refused rows of loaded files, for a person to mend and drop again.
+        """The refused rows of loaded files of a source, for a person to mend and drop again.
 
         Returns:
             by file id the rejects file; or why it cannot be written: the same call may pass later.
         """
+        if not refused:
+            return {}
+        directory = self._paths.rejects / refused[0].file.source_name
         few = [one for one in refused if one.records is not None]
-        places = await run_errands([partial(self._write_few, one) for one in few])
-        written = {one.file.file_id: place for one, place in zip(few, places, strict=True)}
+        places = await run_errand(partial(write_few_rejects, few, directory)) if few else ()
+        written: dict[str, Path | Exception] = {
+            one.file.file_id: place for one, place in zip(few, places, strict=True)
+        }
         for one in refused:
             if one.records is None:
-                written[one.file.file_id] = await self._write_many(one)
+                written[one.file.file_id] = await self._write_many(one, directory)
         return written
 
-    def _write_few(self, refused: Refused) -> Path:
-        directory = self._paths.rejects / refused.file.source_name
-        return write_few_rejects(refused.file, refused.shape, refused.records or (), directory)
-
-    async def _write_many(self, refused: Refused) -> Path | Exception:
-        directory = self._paths.rejects / refused.file.source_name
+    async def _write_many(self, refused: Refused, directory: Path) -> Path | Exception:
         try:
             return await self._rejects.write_rejects_file(refused.file, refused.shape, directory)
         except Exception as error:  # noqa: BLE001 - of this file alone
