@@ -111,7 +111,7 @@ class Daemon:
 
     async def _find_files(self, outbox: MemoryObjectSendStream[FoundFile]) -> None:
         with self._finding:
-            await self._watcher.run(outbox)
+            await self._watcher.run(outbox, self._pipeline.has_room)
 
     def _file_done(
         self, found: FoundFile, result: FileResult | None, retry_after_s: float | None

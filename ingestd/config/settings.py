@@ -114,7 +114,7 @@ class LoadSettings(Section):
     batch_rows: int = Field(default=20_000, ge=1, le=100_000)
     files_at_once: int = Field(default=64, ge=1, le=256)
     large_files_at_once: int = Field(default=4, ge=1, le=256)
-    """Of those, how many may be larger than one chunk."""
+    """Files larger than one chunk, besides those."""
     memory: Bytes = Field(default=2**26, ge=2**22)
     """Most bytes of documents that wait for MongoDB at any moment."""
     checkpoint_interval: Seconds = Field(default=1.0, ge=0)

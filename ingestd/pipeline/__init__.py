@@ -51,6 +51,10 @@ class Pipeline:
         """The files that are loading now."""
         return list(self._loading.jobs.values())
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether a file of that size would be begun at once: others need not wait behind it."""
+        return self._intake.has_room(size_bytes)
+
     def stop_soon(self) -> None:
         """Hand out no more chunks: files end at a checkpoint, and go on after the restart."""
         self._loading.is_stopping = True

@@ -52,6 +52,13 @@ class Intake:
         self._slots = anyio.Semaphore(settings.files_at_once)
         self._large = anyio.CapacityLimiter(settings.large_files_at_once)
 
+    def has_room(self, size_bytes: int) -> bool:
+        """Whether a file of that size need not wait for large ones to end."""
+        return not self._is_large(size_bytes) or self._large.available_tokens > 0
+
+    def _is_large(self, size_bytes: int) -> bool:
+        return size_bytes > self.desk.limits.chunk_bytes
+
     async def run(
         self, inbox: MemoryObjectReceiveStream[FoundFile], outbox: Lanes, tasks: TaskGroup
     ) -> None:
@@ -60,8 +67,8 @@ class Intake:
             async for group in gather(inbox):
                 if self.loading.is_stopping:
                     continue
-                if group[0].stat.size_bytes > self.desk.limits.chunk_bytes:
-                    await self._start(tasks, partial(self._take_large, group, outbox))
+                if self._is_large(group[0].stat.size_bytes):
+                    tasks.start_soon(self._take_large, group, outbox)
                     continue
                 for claimed in await self._take(group):
                     await self._start(tasks, partial(self._bring_in, claimed, outbox))
@@ -79,6 +86,7 @@ class Intake:
         tasks.start_soon(act_in_slot)
 
     async def _take_large(self, group: Sequence[FoundFile], outbox: Lanes) -> None:
+        """A large file takes no slot while it waits: small ones go past it."""
         async with self._large:
             for claimed in await self._take(group):
                 await self._bring_in(claimed, outbox)

@@ -8,7 +8,7 @@ they come up. All times are monotonic seconds.
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
 from ingestd.config.settings import WatchSettings
@@ -22,8 +22,20 @@ _FIRST_RETRY_S = 0.05
 """How soon a file that somebody writes to is looked at again; then twice that, and so on."""
 _STUCK_AFTER_S = 60.0
 
+_MOST_PASSED = 100
+"""Files of a source that are passed over at once, so that a look at a long queue stays short."""
+
 Arrival = tuple[int, int, str]
 """Order of arrival: when it got its name here, when it was written, its path."""
+Queue = list[tuple[Arrival, int, Candidate]]
+
+HasRoom = Callable[[int], bool]
+"""Whether a file of so many bytes would be begun at once."""
+
+
+def always(size_bytes: int) -> bool:
+    """There is room for every file."""
+    return True
 
 
 class Arrivals:
@@ -36,9 +48,7 @@ class Arrivals:
         self._settings = settings
         self._needs_marker = {feed.source_name: feed.done_marker is not None for feed in feeds}
         self._due: list[tuple[float, int, Candidate]] = []
-        self._ready: dict[str, list[tuple[Arrival, int, Candidate]]] = {
-            source_name: [] for source_name in self._needs_marker
-        }
+        self._ready: dict[str, Queue] = {source_name: [] for source_name in self._needs_marker}
         self._numbers = itertools.count()
         self._paused: set[str] = set()
 
@@ -76,17 +86,17 @@ class Arrivals:
         """When ``take`` is worth the next try, after it had nothing."""
         return self._due[0][0] if self._due else inf
 
-    def take(self, at: float) -> Candidate | None:
-        """The next file whose time has come: sources in turn, each in order of arrival."""
+    def take(self, at: float, has_room: HasRoom = always) -> Candidate | None:
+        """The next file whose time has come: sources in turn, each in order of arrival.
+
+        A file for which there is no room keeps its place, and lets others pass.
+        """
         self._promote(at)
         for source_name, queue in list(self._ready.items()):
-            while queue and source_name not in self._paused:
-                file = heapq.heappop(queue)[-1]
-                if file.stage is Stage.READY:
-                    self._ready[source_name] = self._ready.pop(
-                        source_name
-                    )  # last in the next round
-                    return file
+            file = None if source_name in self._paused else _pop(queue, has_room)
+            if file is not None:
+                self._ready[source_name] = self._ready.pop(source_name)  # last in the next round
+                return file
         return None
 
     def pause(self, source_name: str) -> None:
@@ -195,3 +205,21 @@ class Arrivals:
     def _enter(self, file: Candidate, stage: Stage) -> None:
         self.waiting[file.source_name] += (stage in _WAITING) - (file.stage in _WAITING)
         file.stage = stage
+
+
+def _pop(queue: Queue, has_room: HasRoom) -> Candidate | None:
+    """The first file there is room for; those before it stay."""
+    passed: Queue = []
+    taken = None
+    while queue and taken is None and len(passed) < _MOST_PASSED:
+        entry = heapq.heappop(queue)
+        file = entry[-1]
+        if file.stage is not Stage.READY or file.stat is None:
+            continue
+        if has_room(file.stat.size_bytes):
+            taken = file
+        else:
+            passed.append(entry)
+    for entry in passed:
+        heapq.heappush(queue, entry)
+    return taken

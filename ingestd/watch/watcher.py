@@ -22,7 +22,7 @@ from ingestd.errors import ConfigError, FileUnavailable, Problem
 from ingestd.events import Events
 from ingestd.files import displayable
 from ingestd.records import FoundFile
-from ingestd.watch.arrivals import Arrivals
+from ingestd.watch.arrivals import Arrivals, HasRoom, always
 from ingestd.watch.findings import Outlook
 from ingestd.watch.listener import Listener
 from ingestd.watch.patterns import compile_names, compile_pattern
@@ -80,12 +80,17 @@ class Watcher:
         if problems:
             raise ConfigError(tuple(problems))
 
-    async def run(self, outbox: MemoryObjectSendStream[FoundFile]) -> None:
-        """Offer files until cancelled, or until nobody receives them any more."""
+    async def run(
+        self, outbox: MemoryObjectSendStream[FoundFile], has_room: HasRoom = always
+    ) -> None:
+        """Offer files until cancelled, or until nobody receives them any more.
+
+        A file for which there is no room is offered after another one is finished.
+        """
         async with outbox, anyio.create_task_group() as tasks:
             tasks.start_soon(self._listener.run, self._scanner, name="watch: listen")
             tasks.start_soon(self._scanner.run, name="watch: scan")
-            await self._offer(outbox)
+            await self._offer(outbox, has_room)
             tasks.cancel_scope.cancel()
 
     def finished(self, found: FoundFile, retry_after_s: float | None) -> None:
@@ -133,11 +138,13 @@ class Watcher:
 
     # offering
 
-    async def _offer(self, outbox: MemoryObjectSendStream[FoundFile]) -> None:
+    async def _offer(
+        self, outbox: MemoryObjectSendStream[FoundFile], has_room: HasRoom
+    ) -> None:  # fmt: skip
         """Send what has settled, source by source, until the other end is closed."""
         thread = anyio.CapacityLimiter(1)
         while True:
-            if not (files := self._take()):
+            if not (files := self._take(has_room)):
                 await self._scanner.has_news.wait(until=self._arrivals.next_due_at())
                 continue
             looks = await anyio.to_thread.run_sync(
@@ -151,10 +158,11 @@ class Watcher:
                 except anyio.BrokenResourceError:
                     return
 
-    def _take(self) -> list[Candidate]:
+    def _take(self, has_room: HasRoom) -> list[Candidate]:
         """The next files, as many as one turn of a thread is to look at."""
         now = time.monotonic()
-        return list(islice(iter(lambda: self._arrivals.take(now), None), _LOOKS_AT_ONCE))
+        taken = iter(lambda: self._arrivals.take(now, has_room), None)
+        return list(islice(taken, _LOOKS_AT_ONCE))
 
     def _look_at(self, files: Sequence[Candidate]) -> list[Look | FileUnavailable]:
         """A fresh look: the files may have waited for long since they settled."""

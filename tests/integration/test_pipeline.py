@@ -16,11 +16,13 @@ from pipeline_world import (
     found,
     many,
     opened,
+    run,
     source,
     stop_after_a_chunk,
 )  # fmt: skip
 
 from ingestd.errors import WorkerLost
+from ingestd.pipeline import Pipeline
 from ingestd.pipeline.stages import ByteBudget
 from ingestd.records import FileState
 
@@ -219,6 +221,27 @@ async def test_a_small_file_is_loaded_while_a_large_one_keeps_its_lane_busy(worl
     answers = await held.offer(large, small)
     assert [result.state for result, _ in answers if result] == [FileState.ARCHIVED] * 2
     assert len(world.ids()) == 1801
+
+
+async def test_while_as_many_large_files_load_as_may_there_is_room_for_small_ones_only(
+    mongo_uri: str, database: str, tmp_path: Path
+) -> None:
+    rooms: set[tuple[bool, bool]] = set()
+
+    class Watched(InThread):
+        async def run(self, *task: Any) -> Any:
+            rooms.add((pipeline.has_room(size_bytes), pipeline.has_room(100)))
+            return await super().run(*task)
+
+    one_at_once = {"large_files_at_once": 1}
+    async with opened(mongo_uri, database, tmp_path, load=one_at_once) as world:
+        file = world.drop("large.csv", many(2000))
+        size_bytes = file.stat.size_bytes
+        pipeline = Pipeline(world.with_workers(Watched()).desk, lambda *_: None, 1)
+        assert pipeline.has_room(size_bytes)
+        await run(pipeline, file)
+    assert rooms == {(False, True)}
+    assert pipeline.has_room(size_bytes)
 
 
 async def test_a_collection_that_refuses_a_row_refuses_it_to_its_own_file(world: World) -> None:

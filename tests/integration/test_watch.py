@@ -21,7 +21,7 @@ from ingestd.files import look
 from ingestd.metrics import Metrics
 from ingestd.records import FoundFile
 from ingestd.watch import Watcher, compile_pattern
-from ingestd.watch.arrivals import Arrivals
+from ingestd.watch.arrivals import Arrivals, HasRoom, always
 from ingestd.watch.findings import Outlook
 from ingestd.watch.inotify import Change, Inotify
 from ingestd.watch.patterns import compile_names
@@ -109,7 +109,10 @@ class Setup:
 
 @asynccontextmanager
 async def watching(
-    tmp_path: Path, *sources: SourceSpec, settings: WatchSettings = QUICK
+    tmp_path: Path,
+    *sources: SourceSpec,
+    settings: WatchSettings = QUICK,
+    has_room: HasRoom = always,
 ) -> AsyncIterator[Setup]:
     inbox = tmp_path / "inbox"
     events = RecordedEvents()
@@ -117,7 +120,7 @@ async def watching(
     watcher.prepare()
     outbox, found = anyio.create_memory_object_stream[FoundFile](0)
     async with anyio.create_task_group() as tasks, found:
-        tasks.start_soon(watcher.run, outbox)
+        tasks.start_soon(watcher.run, outbox, has_room)
         yield Setup(watcher, found, inbox, events)
         tasks.cancel_scope.cancel()
 
@@ -238,6 +241,19 @@ async def test_a_source_with_many_files_does_not_starve_another(tmp_path: Path) 
     async with watching(tmp_path, source("many", "many/*.csv"), source("few", "few/*.csv")) as at:
         first_three = [(await at.next()).source_name for _ in range(3)]
     assert "few" in first_three
+
+
+async def test_a_file_without_room_is_offered_when_another_one_is_finished(tmp_path: Path) -> None:
+    at_work: list[FoundFile] = []
+    async with watching(tmp_path, ORDERS, has_room=lambda size_bytes: not at_work) as at:
+        at.drop("first.csv")
+        at_work.append(await at.next())
+        at.drop("second.csv")
+        await at.until(lambda: at.watcher.waiting()["orders"] == 1)
+        await at.until_scanned()
+        assert at.watcher.waiting() == {"orders": 1}
+        at.watcher.finished(at_work.pop(), None)
+        assert (await at.next()).path.name == "second.csv"
 
 
 async def test_files_are_offered_in_order_of_arrival(tmp_path: Path) -> None:

@@ -116,6 +116,20 @@ def test_sources_take_turns() -> None:
     assert sorted(taken[:2]) == ["few", "many"]
 
 
+def test_a_file_without_room_keeps_its_place_and_lets_others_pass() -> None:
+    files = arrivals("s", "t")
+    files.sight(sighting("/large", FileStat(1, 1, 10_000, 1000, 2000)), 1.0)
+    files.sight(sighting("/small", FileStat(1, 2, 10, 1000, 3000)), 1.0)
+    files.sight(sighting("/other", source_name="t"), 1.0)
+
+    def is_small(size_bytes: int) -> bool:
+        return size_bytes < 100
+
+    taken = [file.path for _ in range(3) if (file := files.take(1.0, is_small))]
+    assert sorted(taken) == ["/other", "/small"]
+    assert files.take(1.0) is files.known["/large"]
+
+
 def test_files_of_a_paused_source_wait_until_it_is_resumed() -> None:
     files = arrivals("s", "t")
     files.sight(sighting("/a"), 1.0)
