@@ -109,6 +109,8 @@ class Shape:
     columns: tuple[str, ...]
     header: bytes = field(default=b"", compare=False)
     """All bytes before the first record; reading chunks does not need them."""
+    suffix: str = ".csv"
+    """What a file of some of its records is to be called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def _refine_nothing(compiled: Compiled, pickled: bytes) -> None:
     """One row through every stage, as if it were a file."""
     source, schema = compiled.source, compiled.transform.schema
     columns = tuple(source.columns)
-    row = source.csv.delimiter.join("0" * len(columns)).encode() + b"\n"
+    row = FORMATS[source.format].blank_row(source)
     run = Run("00" * 8, source.name, 0)
     stat = FileStat(0, 0, len(row), 0, 0)
     chunk = Chunk(Path(source.name), stat, Position(), Position(len(row), 1, 1), row)

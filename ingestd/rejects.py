@@ -104,7 +104,7 @@ class Rejects:
             await anyio.to_thread.run_sync(make_directory, directory)
             try:
                 await self._write_records(temporary, shape, file)
-                place = await anyio.to_thread.run_sync(_place, temporary, file)
+                place = await anyio.to_thread.run_sync(_place, temporary, file, shape)
                 await anyio.to_thread.run_sync(sync_directory, directory)
                 return place
             finally:
@@ -162,7 +162,7 @@ def _write_few(refused: Refused, directory: Path) -> Path | FileUnavailable:
                 stream.write(_lines(refused.records or ()))
                 stream.flush()
                 os.fsync(stream.fileno())
-            return _place(temporary, refused.file)
+            return _place(temporary, refused.file, refused.shape)
     except FileUnavailable as error:
         return error
     finally:
@@ -177,17 +177,18 @@ def _lines(records: Sequence[bytes]) -> bytes:
     return b"".join(record if record.endswith(b"\n") else record + b"\n" for record in records)
 
 
-def _place(temporary: Path, file: ClaimedFile) -> Path:
+def _place(temporary: Path, file: ClaimedFile, shape: Shape) -> Path:
     """Under the file's name; where another file's rejects have it, with the file id added.
 
     Durable once the directory is.
     """
-    path = temporary.with_name(name_with(file.path.name, ".rejects.csv"))
+    ending = f".rejects{shape.suffix}"
+    path = temporary.with_name(name_with(file.path.name, ending))
     try:
         rename_new(temporary, path)
     except FileExistsError:
         if not filecmp.cmp(path, temporary, shallow=False):
-            path = temporary.with_name(name_with(file.path.name, f".{file.file_id}.rejects.csv"))
+            path = temporary.with_name(name_with(file.path.name, f".{file.file_id}{ending}"))
             temporary.replace(path)
     return path
 

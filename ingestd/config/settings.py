@@ -100,7 +100,7 @@ class RefineSettings(Section):
     max_record_bytes: Bytes = Field(default=2**23, ge=2**10, le=2**23)
     max_unpacked_bytes: Bytes = Field(default=2**40, ge=2**20)
     max_unpack_ratio: int = Field(default=1000, ge=1)
-    """Most bytes of content per byte of a compressed file; 64 MiB are always allowed."""
+    """Most bytes of content per byte of a compressed file; 32 MiB are always allowed."""
     chunk_timeout: Seconds = Field(default=300.0, gt=0)
     recycle_above: Bytes = Field(default=2**29, ge=2**27)
     """A worker whose resident memory exceeds this is replaced between two chunks, bytes."""

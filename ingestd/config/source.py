@@ -26,6 +26,8 @@ ColumnTypeName = Literal[
     "binary", "objectid", "category",
 ]  # fmt: skip
 
+FormatName = Literal["csv", "tsv", "ndjson", "json", "parquet", "excel", "avro"]
+
 PANDAS_NAMES: dict[str, ColumnTypeName] = {
     "object": "string", "str": "string", "boolean": "bool",
     "Int8": "int8", "Int16": "int16", "Int32": "int32", "Int64": "int64",
@@ -109,6 +111,13 @@ class CsvSpec(Section):
     decimal: Literal[".", ","] = "."
 
 
+class ExcelSpec(Section):
+    """Where in a workbook the rows are."""
+
+    sheet: str | None = None
+    """Default the first."""
+
+
 class LoadSpec(Section):
     """How the rows of this source are stored."""
 
@@ -147,12 +156,13 @@ class SourceSpec(Section):
 
     name: SourceName
     file_pattern: FilePattern
-    format: Literal["csv"] = "csv"
+    format: FormatName = "csv"
     done_marker: DoneMarker | None = None
     """Suffix of the file that says "complete" (``.done``); else files settle by themselves."""
     overdue_after: Seconds | None = Field(default=None, gt=0)
     """Longest usual time between two files, seconds; later the source counts as overdue."""
     csv: CsvSpec = CsvSpec()
+    excel: ExcelSpec = ExcelSpec()
     columns: dict[str, ColumnSpec] = Field(alias="schema", min_length=1)
     validation_rules: dict[str, RuleSpec] = Field(default_factory=dict)
     checks: tuple[CheckSpec, ...] = ()
@@ -160,6 +170,14 @@ class SourceSpec(Section):
     """Steps in order; each a table with exactly one key, the step's name."""
     load: LoadSpec = LoadSpec()
     errors: ErrorSpec = ErrorSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _delimit_by_tabs(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("format") == "tsv":
+            csv = value.get("csv", {})
+            value = {**value, "csv": {"delimiter": "\t", **csv} if isinstance(csv, dict) else csv}
+        return value
 
     @property
     def config_hash(self) -> str:

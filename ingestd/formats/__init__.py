@@ -1,6 +1,6 @@
 """Bytes to frames: one package or file per format, chosen by ``format`` of the source.
 
-To add a format, write a module with the two functions of ``Format`` and name it in ``FORMATS``.
+To add a format, write a module with the functions of ``Format`` and name it in ``FORMATS``.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ingestd.config.source import SourceSpec
-from ingestd.formats import csv
+from ingestd.formats import csv, ndjson
 from ingestd.formats.limits import Limits
 from ingestd.formats.text import Text
 from ingestd.records import Chunk, FileLayout, FileStat, Shape
@@ -43,5 +43,18 @@ class Format(Protocol):
         """
         ...
 
+    def blank_row(self, source: SourceSpec) -> bytes:
+        """A row that every column can be read from, to warm up with."""
+        ...
 
-FORMATS: Mapping[str, Format] = {"csv": csv}
+
+FORMATS: Mapping[str, Format] = {
+    "csv": csv,
+    "tsv": csv,
+    "ndjson": ndjson,
+    # what these hold is converted to NDJSON
+    "json": ndjson,
+    "parquet": ndjson,
+    "excel": ndjson,
+    "avro": ndjson,
+}

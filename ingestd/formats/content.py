@@ -1,39 +1,50 @@
-"""What is in a file, as its format reads it: hashed and, where it is compressed, unpacked."""
+"""What is in a file, as its format reads it: unpacked where it is compressed, and text always."""
 
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused, FileUnavailable
-from ingestd.formats.codecs import MAGIC_BYTES, Codec, codec_of, unpack
+from ingestd.formats import foreign
+from ingestd.formats.codecs import MAGIC_BYTES, codec_of, unpack
+from ingestd.formats.convert import CONVERTERS, Converter
 from ingestd.formats.limits import Limits, changed
-from ingestd.records import Chunk, FileStat
+from ingestd.records import FileStat
 
 _PACKED_BYTES = 2**16
 """Of a compressed file that are read at once."""
 
-_ALWAYS_UNPACKED_BYTES = 2**26
+_ALWAYS_UNPACKED_BYTES = 2**25
 """So much may be in any file: short and very repetitive ones are common."""
 
 
 class Content:
-    """The content of an open file, in blocks of ``chunk_bytes`` from its beginning to its end."""
+    """The content of an open file, in blocks of ``chunk_bytes`` from its beginning to its end.
 
-    def __init__(self, stream: io.FileIO, limits: Limits) -> None:
+    ``is_packed``: it is something else than the bytes of the file.
+    """
+
+    def __init__(self, stream: io.FileIO, source: SourceSpec, limits: Limits) -> None:
         self._stream = stream
         self._digest = hashlib.sha256()
-        self._codec = codec_of(os.pread(stream.fileno(), MAGIC_BYTES, 0))
-        self._blocks = self._unpacked(self._codec, limits) if self._codec else self._plain(limits)
+        codec = codec_of(os.pread(stream.fileno(), MAGIC_BYTES, 0))
+        convert = CONVERTERS.get(source.format)
+        self.is_packed = codec is not None or convert is not None
         self.is_at_end = False
-
-    @property
-    def is_packed(self) -> bool:
-        """Whether what is read is something else than the bytes of the file."""
-        return self._codec is not None
+        bound = partial(_bounded, file_bytes=os.fstat(stream.fileno()).st_size, limits=limits)
+        self._blocks = self._plain(limits.chunk_bytes)
+        if codec is not None:
+            pieces = bound(unpack(codec, lambda: self._read_file(_PACKED_BYTES)))
+            self._blocks = _as_blocks(pieces, limits.chunk_bytes)
+        if convert is not None:
+            pieces = bound(_convert(convert, self._as_stream(is_plain=codec is None), source))
+            self._blocks = _as_blocks(pieces, limits.chunk_bytes)
 
     @property
     def sha256(self) -> bytes:
@@ -50,18 +61,66 @@ class Content:
         self.is_at_end = not block
         return block
 
-    def _plain(self, limits: Limits) -> Iterator[bytes]:
-        return iter(lambda: self._read_file(limits.chunk_bytes), b"")
+    def read_start(self, expected: str) -> bytes:
+        """The first bytes of it, enough to tell that it may be what is expected.
 
-    def _unpacked(self, codec: Codec, limits: Limits) -> Iterator[bytes]:
-        pieces = unpack(codec, lambda: self._read_file(_PACKED_BYTES))
-        file_bytes = os.fstat(self._stream.fileno()).st_size
-        return _as_blocks(_bounded(pieces, file_bytes, limits), limits.chunk_bytes)
+        Raises:
+            FileRefused: it is empty, or something else.
+        """
+        start = self.read()
+        if not start:
+            raise FileRefused("empty_file", "the file is empty", "nothing to load; ask the sender")
+        while len(start) < foreign.MAGIC_BYTES and not self.is_at_end:
+            start += self.read()
+        if name := foreign.name_of(start):
+            raise FileRefused(
+                "wrong_format", f"this is {name}, not {expected}",
+                "convert it, or point a source of the right format at it",
+            )  # fmt: skip
+        return start
+
+    def _plain(self, block_bytes: int) -> Iterator[bytes]:
+        return iter(lambda: self._read_file(block_bytes), b"")
+
+    def _as_stream(self, *, is_plain: bool) -> io.BufferedReader:
+        """What converters read from; where they may seek, the file is hashed beforehand."""
+        if not is_plain:
+            return io.BufferedReader(_Unpacked(self._blocks))
+        self._digest = hashlib.file_digest(self._stream, "sha256")
+        self._stream.seek(0)
+        return io.BufferedReader(io.FileIO(self._stream.fileno(), closefd=False))
 
     def _read_file(self, size_bytes: int) -> bytes:
         octets = self._stream.read(size_bytes)
         self._digest.update(octets)
         return octets
+
+
+class _Unpacked(io.RawIOBase):
+    """Blocks as a stream."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._rest = self._rest or memoryview(next(self._blocks, b""))
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def _convert(convert: Converter, stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes]:
+    """NDJSON of the file; one that is NDJSON already, as rejects files are, stays as it is."""
+    if not stream.peek(1):
+        return
+    if stream.peek(1)[:1] == b"{" and source.format != "json":
+        yield from iter(partial(stream.read, _PACKED_BYTES), b"")
+    else:
+        yield from convert(stream, source)
 
 
 def _bounded(pieces: Iterable[bytes], file_bytes: int, limits: Limits) -> Iterator[bytes]:
@@ -93,7 +152,9 @@ def _as_blocks(pieces: Iterable[bytes], block_bytes: int) -> Iterator[bytes]:
 
 
 @contextmanager
-def opened(path: Path, stat: FileStat, limits: Limits) -> Iterator[Content]:
+def opened(
+    path: Path, stat: FileStat, source: SourceSpec, limits: Limits
+) -> Iterator[Content]:  # fmt: skip
     """The content of the file that was found, the same from beginning to end.
 
     Raises:
@@ -101,59 +162,19 @@ def opened(path: Path, stat: FileStat, limits: Limits) -> Iterator[Content]:
     """
     try:
         with path.open("rb", buffering=0) as stream:
-            _require_unchanged(stream, path, stat)
+            require_unchanged(stream, path, stat)
             try:
-                yield Content(stream, limits)
+                yield Content(stream, source, limits)
             except FileRefused:
-                _require_unchanged(stream, path, stat)  # else it is about another content
+                require_unchanged(stream, path, stat)  # else it is about another content
                 raise
-            _require_unchanged(stream, path, stat)
+            require_unchanged(stream, path, stat)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def fill(chunks: Sequence[Chunk], limits: Limits) -> Iterator[Chunk]:
-    """Chunks of one file that follow each other, with their bytes: the file is unpacked again.
-
-    Raises:
-        FileUnavailable: it cannot be read, or changed since it was laid out.
-    """
-    with opened(chunks[0].path, chunks[0].stat, limits) as content:
-        held, offset_bytes = bytearray(), 0
-        for chunk in chunks:
-            while offset_bytes + len(held) < chunk.end.offset_bytes and (block := content.read()):
-                held += block
-                skipped = min(len(held), max(0, chunk.start.offset_bytes - offset_bytes))
-                del held[:skipped]
-                offset_bytes += skipped
-            yield replace(chunk, octets=bytes(held[: chunk.size_bytes]))
-            del held[: chunk.size_bytes]
-            offset_bytes += chunk.size_bytes
-
-
-def read_octets(chunk: Chunk) -> bytes:
-    """The bytes of a chunk, in a worker: those that came with it, or of the plain file.
-
-    Raises:
-        FileUnavailable: the file cannot be read, or changed since it was laid out.
-    """
-    octets = _read_range(chunk) if chunk.octets is None else chunk.octets
-    if len(octets) != chunk.size_bytes:
-        raise file_changed(chunk.path)
-    return octets
-
-
-def _read_range(chunk: Chunk) -> bytes:
-    try:
-        with chunk.path.open("rb", buffering=0) as stream:
-            octets = os.pread(stream.fileno(), chunk.size_bytes, chunk.start.offset_bytes)
-            _require_unchanged(stream, chunk.path, chunk.stat)
-    except OSError as error:
-        raise _unreadable(chunk.path, error) from error
-    return octets
-
-
-def _require_unchanged(stream: io.FileIO, path: Path, stat: FileStat) -> None:
+def require_unchanged(stream: io.FileIO, path: Path, stat: FileStat) -> None:
+    """Raises FileUnavailable when somebody wrote to the file since it was found."""
     if changed(os.fstat(stream.fileno()), stat):
         raise file_changed(path)
 
@@ -166,7 +187,8 @@ def file_changed(path: Path) -> FileUnavailable:
     )  # fmt: skip
 
 
-def _unreadable(path: Path, error: OSError) -> FileUnavailable:
+def unreadable(path: Path, error: OSError) -> FileUnavailable:
+    """The operating system says no; it is looked at again later."""
     return FileUnavailable(
         "unreadable_file", f"{path.name} cannot be read: {error.strerror}",
         "was it removed, or do its owner and mode forbid it?",

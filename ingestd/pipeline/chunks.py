@@ -1,16 +1,17 @@
-"""Chunks as workers need them: those of a compressed file travel with their bytes."""
+"""Chunks as workers need them: those of a compressed or converted file travel with their bytes."""
 
 from collections.abc import AsyncIterator, Sequence
 
 import anyio.to_thread
 
-from ingestd.formats.content import fill
+from ingestd.config.source import SourceSpec
 from ingestd.formats.limits import Limits
+from ingestd.formats.octets import fill
 from ingestd.records import Chunk, FileLayout
 
 
 async def ready_chunks(
-    layout: FileLayout, chunks: Sequence[Chunk], limits: Limits
+    layout: FileLayout, chunks: Sequence[Chunk], source: SourceSpec, limits: Limits
 ) -> AsyncIterator[Chunk]:
     """These chunks of a file, in order; one after the other is unpacked as it is asked for.
 
@@ -21,7 +22,7 @@ async def ready_chunks(
         for chunk in chunks:
             yield chunk
         return
-    filled = fill(chunks, limits)
+    filled = fill(chunks, source, limits)
     while filled_chunk := await anyio.to_thread.run_sync(
         next, filled, None, abandon_on_cancel=True
     ):

@@ -103,7 +103,9 @@ class Loading:
         outbox: Lanes,
     ) -> None:  # fmt: skip
         left = iter(repeats)
-        async for chunk in ready_chunks(job.layout, job.remaining_chunks, self.desk.limits):
+        async for chunk in ready_chunks(
+            job.layout, job.remaining_chunks, job.source, self.desk.limits
+        ):
             if job.has_failed or self.is_stopping:
                 break
             job.open_chunk()

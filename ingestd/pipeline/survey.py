@@ -12,7 +12,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.errors import FileHeld
 from ingestd.pipeline.chunks import ready_chunks
 from ingestd.records import Chunk, Counts, FileLayout, Rejections
-from ingestd.refine import Plan, Repeats, digest_values, refine
+from ingestd.refine import Plan, Repeats, compile_source, digest_values, refine
 from ingestd.rejections import head
 from ingestd.workers import Workers, run_twice
 
@@ -29,7 +29,8 @@ async def find_repeats(plan: Plan, layout: FileLayout, workers: Workers) -> list
     Memory: 16 bytes per row and unique column. Null never repeats.
     """
     parts: dict[str, list[npt.NDArray[np.uint64]]] = {}
-    chunks = ready_chunks(layout, layout.chunks, plan.limits)
+    source = compile_source(plan.source).source
+    chunks = ready_chunks(layout, layout.chunks, source, plan.limits)
     async for digests in _in_order(workers, lambda chunk: (digest_values, plan, chunk), chunks):
         for column, digest in digests.items():
             parts.setdefault(column, []).append(np.frombuffer(digest, np.uint64).reshape(-1, 2))
@@ -67,10 +68,10 @@ async def try_whole_file(
 ) -> tuple[Counts, list[Rejections]]:
     """Refine all chunks without keeping documents; counts, and the first of the rejections."""
     counts, rejections = Counts(), list[Rejections]()
-    left = iter(repeats)
+    left, source = iter(repeats), compile_source(plan.source).source
     calls = _in_order(
         workers, lambda chunk: (refine, plan, chunk, next(left)),
-        ready_chunks(layout, layout.chunks, plan.limits),
+        ready_chunks(layout, layout.chunks, source, plan.limits),
     )  # fmt: skip
     async for refined in calls:
         if counts.error_count < _KEPT_REJECTIONS:

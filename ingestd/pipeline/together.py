@@ -63,7 +63,7 @@ async def _refine(desk: Desk, jobs: Sequence[FileJob]) -> list[Refined]:
     chunks = [
         chunk
         for job in jobs
-        async for chunk in ready_chunks(job.layout, job.layout.chunks, desk.limits)
+        async for chunk in ready_chunks(job.layout, job.layout.chunks, job.source, desk.limits)
     ]
     plans = [job.plan for job in jobs]
     refined = await desk.workers.run(refine_together, plans, chunks)

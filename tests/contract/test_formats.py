@@ -1,15 +1,19 @@
 """What every format promises: cuts that cover the file, rows that add up, changes that show."""
 
 import hashlib
+import io
+import json
 import os
 import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import polars as pl
 import pytest
 from refusals import errors_in
+from workbooks import workbook
 
 from ingestd.config.source import SourceSpec
 from ingestd.documents import Run
@@ -17,8 +21,9 @@ from ingestd.errors import FileRefused, FileUnavailable
 from ingestd.files import look
 from ingestd.formats import FORMATS, Format
 from ingestd.formats.limits import Limits
+from ingestd.formats.octets import fill
 from ingestd.formats.text import Text
-from ingestd.records import ROW, FileLayout, Violation
+from ingestd.records import ROW, Chunk, FileLayout, Violation
 from ingestd.rejections import encode_rejections
 from ingestd.validate import violations_of
 
@@ -47,7 +52,62 @@ def _csv() -> Sample:
     )
 
 
-SAMPLES = {"csv": _csv()}
+def _tsv() -> Sample:
+    csv = _csv()
+    return replace(
+        csv, good=csv.good.replace(b",", b"\t"), damaged=csv.damaged.replace(b",", b"\t")
+    )
+
+
+def _objects(*, damaged_row: int | None = None) -> list[str]:
+    objects = [json.dumps({"number": int(number), "text": text}) for number, text in ROWS]
+    if damaged_row is not None:
+        objects[damaged_row] = '{"number": 50, "number": 51}'
+    return objects
+
+
+def _ndjson() -> Sample:
+    return Sample(
+        good="\n".join(_objects()).encode(),
+        damaged="\n".join(_objects(damaged_row=50)).encode(),
+        damaged_row=50,
+        foreign=b"number,text\n1,a\n",
+    )
+
+
+def _json() -> Sample:
+    damaged = _objects(damaged_row=50)
+    return replace(
+        _ndjson(),
+        good=f"[{', '.join(_objects())}]".encode(),
+        damaged=f"[{', '.join(damaged)}]".encode(),
+    )
+
+
+def _parquet() -> Sample:
+    stream = io.BytesIO()
+    numbers, texts = zip(*ROWS, strict=True)
+    pl.DataFrame({"number": map(int, numbers), "text": texts}).write_parquet(stream)
+    return replace(_ndjson(), good=stream.getvalue())
+
+
+def _avro() -> Sample:
+    fields = [{"name": "number", "type": "int"}, {"name": "text", "type": ["null", "string"]}]
+    stream = io.BytesIO()
+    rows = [{"number": int(number), "text": text} for number, text in ROWS]
+    fastavro.writer(stream, {"type": "record", "name": "row", "fields": fields}, rows)
+    return replace(_ndjson(), good=stream.getvalue())
+
+
+SAMPLES = {
+    "csv": _csv(),
+    "tsv": _tsv(),
+    "ndjson": _ndjson(),
+    "json": _json(),
+    "parquet": _parquet(),
+    "excel": replace(_ndjson(), good=workbook([("number", "text"), *ROWS])),
+    "avro": _avro(),
+}
 
 
 WHY = Violation("number", "min", "1", "too small")
@@ -79,8 +139,14 @@ class World:
 
     def read(self, layout: FileLayout) -> list[Text]:
         """Every chunk, sent to a worker and read there."""
-        chunks = pickle.loads(pickle.dumps(layout)).chunks
+        chunks = pickle.loads(pickle.dumps(self.ready(layout)))
         return [self.format.read([c], layout.shape, self.source, LIMITS) for c in chunks]
+
+    def ready(self, layout: FileLayout) -> list[Chunk]:
+        """The chunks as they are sent."""
+        if layout.is_packed:
+            return list(fill(layout.chunks, self.source, LIMITS))
+        return list(layout.chunks)
 
 
 @pytest.fixture(params=FORMATS)
@@ -158,7 +224,7 @@ def test_chunks_of_several_files_are_read_as_one(world: World) -> None:
         path = world.path.with_name(f"sample-{number}")
         path.write_bytes(octets)
         layouts.append(world.format.lay_out(path, look(path), world.source, LIMITS))
-    chunks = [layout.chunks[0] for layout in layouts]
+    chunks = [world.ready(layout)[0] for layout in layouts]
     alone = [world.format.read([c], layouts[0].shape, world.source, LIMITS) for c in chunks]
     text = world.format.read(chunks, layouts[0].shape, world.source, LIMITS)
     columns = pl.exclude(ROW)

@@ -21,8 +21,8 @@ from ingestd.documents import Run
 from ingestd.errors import FileRefused, FileUnavailable
 from ingestd.files import look
 from ingestd.formats import csv as csv_format
-from ingestd.formats.content import fill
 from ingestd.formats.limits import Limits
+from ingestd.formats.octets import fill
 from ingestd.records import FileLayout, FileState
 from ingestd.refine import Plan, refine
 
@@ -94,9 +94,9 @@ def test_it_is_cut_like_the_plain_one_and_each_chunk_gets_its_bytes(
     assert [(c.start, c.end) for c in packed.chunks] == [(c.start, c.end) for c in plain.chunks]
     assert (packed.is_packed, plain.is_packed) == (True, False)
     assert packed.sha256 != plain.sha256
-    filled = list(fill(packed.chunks, SMALL))
+    filled = list(fill(packed.chunks, COLUMNS, SMALL))
     assert packed.shape.header + b"".join(chunk.octets or b"" for chunk in filled) == PLAIN
-    assert list(fill(packed.chunks[3:], SMALL)) == filled[3:]
+    assert list(fill(packed.chunks[3:], COLUMNS, SMALL)) == filled[3:]
 
 
 # what is wrong with them
@@ -131,13 +131,13 @@ def test_a_damaged_byte_is_noticed_or_without_consequence(
         layout = lay_out(tmp_path / "a", bytes(packed))
     except FileRefused:
         return
-    filled = fill(layout.chunks, SMALL)
+    filled = fill(layout.chunks, COLUMNS, SMALL)
     assert layout.shape.header + b"".join(chunk.octets or b"" for chunk in filled) == PLAIN
 
 
 def test_one_that_changes_between_two_chunks_is_unavailable(tmp_path: Path) -> None:
     path = tmp_path / "a.csv.gz"
-    chunks = fill(lay_out(path, gzip.compress(PLAIN)).chunks, SMALL)
+    chunks = fill(lay_out(path, gzip.compress(PLAIN)).chunks, COLUMNS, SMALL)
     next(chunks)
     path.write_bytes(gzip.compress(PLAIN.replace(b"note", b"NOTE")))
     with pytest.raises(FileUnavailable):
@@ -178,9 +178,9 @@ def test_a_bomb_is_refused_before_it_goes_off(codec: str, tmp_path: Path) -> Non
     assert "refine.max_unpack_ratio" in refused.value.hint
 
 
-def test_a_repetitive_file_below_64_MiB_is_no_bomb(tmp_path: Path) -> None:  # noqa: N802
-    layout = lay_out(tmp_path / "a.csv.zst", bomb("zstd", 30 * 2**20), Limits())
-    assert layout.size_bytes > 29 * 2**20
+def test_a_repetitive_file_below_32_MiB_is_no_bomb(tmp_path: Path) -> None:  # noqa: N802
+    layout = lay_out(tmp_path / "a.csv.zst", bomb("zstd", 20 * 2**20), Limits())
+    assert layout.size_bytes > 19 * 2**20
 
 
 def test_no_file_unpacks_to_more_than_the_settings_allow(tmp_path: Path) -> None:
@@ -231,5 +231,5 @@ def test_refined_chunks_leave_the_bytes_behind(tmp_path: Path) -> None:
     layout = lay_out(tmp_path / "a.csv.gz", gzip.compress(PLAIN))
     run = Run("00" * 8, COLUMNS.name, 0)
     plan = Plan(pickle.dumps(COLUMNS), layout.shape, run, SMALL)
-    first = next(fill(layout.chunks, SMALL))
+    first = next(fill(layout.chunks, COLUMNS, SMALL))
     assert refine(plan, first).chunk == replace(first, octets=None) == layout.chunks[0]

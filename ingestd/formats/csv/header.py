@@ -12,23 +12,6 @@ from ingestd.formats.limits import Limits
 _BOM = b"\xef\xbb\xbf"
 _BLANK_LINES = re.compile(rb"(?:\r?\n)*+")
 
-_NOT_CSV = {
-    b"\x1f\x8b": "gzip data",
-    b"PK\x03\x04": "a zip archive (or an Excel workbook)",
-    b"PAR1": "a Parquet file",
-    b"Obj\x01": "an Avro file",
-    b"%PDF-": "a PDF document",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook (or another Office document)",
-    b"SQLite format 3": "an SQLite database",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-    b"BZh": "bzip2 data",
-    b"\xfd7zXZ": "xz data",
-    b"\x28\xb5\x2f\xfd": "zstd data",
-}
-MAGIC_BYTES = max(map(len, _NOT_CSV))
-"""So much of a file tells whether it is another format."""
-
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -36,16 +19,6 @@ class Header:
 
     octets: bytes
     columns: tuple[str, ...]
-
-
-def refuse_other_formats(block: bytes) -> None:
-    """Raises FileRefused when the file that begins with ``block`` is no text."""
-    for magic, name in _NOT_CSV.items():
-        if block.startswith(magic):
-            raise FileRefused(
-                "wrong_format", f"this is {name}, not CSV text",
-                "unpack or convert it, or point another source at it",
-            )  # fmt: skip
 
 
 def read_header(

@@ -8,7 +8,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
 from ingestd.formats.content import Content, opened
 from ingestd.formats.csv.dialect import dialect_of
-from ingestd.formats.csv.header import MAGIC_BYTES, Header, read_header, refuse_other_formats
+from ingestd.formats.csv.header import Header, read_header
 from ingestd.formats.csv.records import Scan, find_records
 from ingestd.formats.limits import Limits
 from ingestd.records import Chunk, FileLayout, FileStat, Position, Shape
@@ -38,7 +38,7 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
         FileRefused: empty, not CSV, or its header lacks a column of the schema.
         FileUnavailable: it changed meanwhile or cannot be read.
     """
-    with opened(path, stat, limits) as content:
+    with opened(path, stat, source, limits) as content:
         header, cuts = _lay_out(content, source, limits)
     chunks = tuple(_place(cuts, header.octets, path, stat))
     shape = Shape(header.columns, header.octets)
@@ -46,7 +46,7 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
 
 
 def _lay_out(content: Content, source: SourceSpec, limits: Limits) -> tuple[Header, list[_Cut]]:
-    block = _read_start(content)
+    block = content.read_start("CSV text")
     while (
         header := read_header(block, source, limits, is_final=content.is_at_end)
     ) is None:  # fmt: skip
@@ -57,16 +57,6 @@ def _lay_out(content: Content, source: SourceSpec, limits: Limits) -> tuple[Head
     if not any(cut.rows for cut in cuts):
         raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
     return header, cuts
-
-
-def _read_start(content: Content) -> bytes:
-    block = content.read()
-    if not block:
-        raise FileRefused("empty_file", "the file is empty", "nothing to load; ask the sender")
-    while len(block) < MAGIC_BYTES and not content.is_at_end:
-        block += content.read()
-    refuse_other_formats(block)
-    return block
 
 
 def _cuts(content: Content, rest: bytes, scan: Scan) -> Iterator[_Cut]:

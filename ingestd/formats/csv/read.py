@@ -7,11 +7,12 @@ import numpy.typing as npt
 import polars as pl
 
 from ingestd.config.source import SourceSpec
-from ingestd.formats.content import file_changed, read_octets
+from ingestd.formats.content import file_changed
 from ingestd.formats.csv.dialect import Dialect, dialect_of
 from ingestd.formats.csv.quotes import count_fields
 from ingestd.formats.csv.records import Scan, find_records
 from ingestd.formats.limits import Limits
+from ingestd.formats.octets import read_octets
 from ingestd.formats.text import Records, Text, TextChunk
 from ingestd.records import ROW, Chunk, Shape, Violation
 
@@ -37,6 +38,11 @@ def read(
         found.append(_read_chunk(chunk, scan, len(shape.columns), first))
         first += chunk.row_count
     return Text(_parse(found, shape.columns, source), found)
+
+
+def blank_row(source: SourceSpec) -> bytes:
+    """See ``Format.blank_row``."""
+    return source.csv.delimiter.join("0" * len(source.columns)).encode() + b"\n"
 
 
 def _read_chunk(chunk: Chunk, scan: Scan, field_count: int, first: int) -> TextChunk:

@@ -1,0 +1,96 @@
+"""Rows of Python values as lines of JSON, and what converters ask of a file."""
+
+import base64
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+from typing import Any
+
+from ingestd.config.source import SourceSpec
+from ingestd.errors import FileRefused
+from ingestd.formats.foreign import name_of
+
+Row = Mapping[str, Any]
+
+_ROWS_AT_ONCE = 500
+
+
+def require_start(stream: io.BufferedReader, magic: bytes, expected: str) -> None:
+    """Raises FileRefused when the file does not begin so."""
+    start = stream.peek(len(magic))
+    if not start.startswith(magic):
+        found = name_of(start)
+        raise FileRefused(
+            "wrong_format", f"this is {found}, not {expected}" if found else f"not {expected}",
+            "convert it, or point a source of the right format at it",
+        )  # fmt: skip
+
+
+def require_seekable(stream: io.BufferedReader, expected: str) -> None:
+    """Raises FileRefused for what can only be read from its end, and is packed once more."""
+    if not stream.seekable():
+        raise FileRefused(
+            "wrong_format", f"the file is compressed, and should be {expected}",
+            f"{expected} is compressed in itself: drop it as it is",
+        )  # fmt: skip
+
+
+def require_columns(found: Sequence[str], source: SourceSpec) -> None:
+    """Raises FileRefused when a column of the schema is missing or there twice."""
+    missing = [name for name in source.columns if name not in found]
+    if missing:
+        raise FileRefused(
+            "missing_column",
+            f"the file lacks {', '.join(map(repr, missing))}; it has "
+            + ", ".join(map(repr, found[:50])),
+            "has the sender changed the file?",
+        )
+    twice = [name for name in source.columns if found.count(name) > 1]
+    if twice:
+        raise FileRefused(
+            "duplicate_column", f"the file has {twice[0]!r} more than once",
+            "rename one of them in the file",
+        )  # fmt: skip
+
+
+def lines_of(rows: Iterable[Row], source: SourceSpec) -> Iterator[bytes]:
+    """The rows as JSON, one per line, several lines at once."""
+    in_hex = frozenset(
+        name for name, column in source.columns.items()
+        if column.type == "objectid" or (column.type == "binary" and column.encoding == "hex")
+    )  # fmt: skip
+    lines = (_line(_with_hex(row, in_hex) if in_hex else row) for row in rows)
+    while some := b"".join(islice(lines, _ROWS_AT_ONCE)):
+        yield some
+
+
+def _with_hex(row: Row, names: frozenset[str]) -> Row:
+    return {
+        name: value.hex() if name in names and isinstance(value, bytes) else value
+        for name, value in row.items()
+    }
+
+
+def _line(row: Row) -> bytes:
+    text = json.dumps(row, default=_as_json, ensure_ascii=False, separators=(",", ":"))
+    return text.encode(errors="surrogatepass") + b"\n"
+
+
+def _as_json(value: object) -> object:
+    """What JSON has no word for: as ``schema`` reads it from a text."""
+    if isinstance(value, date | datetime | time):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value)
+
+
+def duration_text(value: timedelta) -> str:
+    """ISO 8601: ``PT1.5S``."""
+    microseconds = value // timedelta(microseconds=1)
+    sign, (seconds, fraction) = "-" * (microseconds < 0), divmod(abs(microseconds), 1_000_000)
+    return f"{sign}PT{seconds}.{fraction:06}S"

@@ -1,0 +1,30 @@
+"""Files that are something else than their source says."""
+
+from collections.abc import Mapping
+
+_NAMES: Mapping[bytes, str] = {
+    b"\x1f\x8b": "gzip data",
+    b"BZh": "bzip2 data",
+    b"\xfd7zXZ": "xz data",
+    b"\x28\xb5\x2f\xfd": "zstd data",
+    b"PK\x03\x04": "a zip archive (or an Excel workbook)",
+    b"PAR1": "a Parquet file",
+    b"Obj\x01": "an Avro file",
+    b"ARROW1": "an Arrow file",
+    b"%PDF-": "a PDF document",
+    b"<!DOCTYPE": "an HTML page",
+    b"<!doctype": "an HTML page",
+    b"<html": "an HTML page",
+    b"<?xml": "an XML document",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook (or another Office document)",
+    b"SQLite format 3": "an SQLite database",
+    b"\xff\xfe": "UTF-16 text",
+    b"\xfe\xff": "UTF-16 text",
+}
+MAGIC_BYTES = max(map(len, _NAMES))
+"""So much of a file tells whether it is one of these."""
+
+
+def name_of(start: bytes) -> str | None:
+    """What a file is that begins so, if it is one of the kinds that people mix up."""
+    return next((name for magic, name in _NAMES.items() if start.startswith(magic)), None)
