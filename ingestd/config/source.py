@@ -16,7 +16,7 @@ from ingestd.config.values import (
     FilePattern,
     Quote,
     SourceName,
-    TimeFormat,
+    TimeFormats,
     TimeZone,
 )
 
@@ -45,16 +45,23 @@ class ColumnSpec(Section):
     """One column: its type, and what reading a value of that type needs to know."""
 
     type: ColumnTypeName
-    format: TimeFormat | None = None
-    """strptime-like format of dates and times (``%Y-%m-%d``); default ISO 8601."""
+    format: TimeFormats | None = None
+    """strptime-like format of dates and times (``%Y-%m-%d``), or several; default ISO 8601."""
     timezone: TimeZone = "UTC"
     """Time zone of date-times that carry none; stored in UTC."""
+    ambiguous: Literal["reject", "earliest", "latest"] = "reject"
+    """Which moment a time means that the clocks of ``timezone`` showed twice."""
     precision: int = Field(default=34, ge=1, le=34)
     scale: int = Field(default=6, ge=0, le=34)
     encoding: Literal["hex", "base64"] = "base64"
     """How ``binary`` is written in the file."""
     true_values: tuple[str, ...] = ("true", "t", "yes", "y", "1")
     false_values: tuple[str, ...] = ("false", "f", "no", "n", "0")
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats to be tried in turn; none means ISO 8601."""
+        return (self.format,) if isinstance(self.format, str) else self.format or ()
 
     @model_validator(mode="before")
     @classmethod

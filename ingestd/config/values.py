@@ -17,6 +17,9 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from ingestd.config.naming import nearest, quoted
 
 RESERVED_SOURCES = ("errors", "files")
+EPOCHS = ("epoch_s", "epoch_ms")
+"""Formats of date-times that are counts since 1970, in seconds or milliseconds."""
+_TIME_DIRECTIVE = re.compile(r"%[-_.:#0-9]*[A-Za-z+]")
 _LONGEST_PATTERN = 500
 RESERVED_DATABASES = ("admin", "local", "config")
 
@@ -47,6 +50,19 @@ def _check_uri(uri: SecretStr) -> SecretStr:
     if not uri.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
         raise ValueError('allowed: "mongodb://…" or "mongodb+srv://…"')
     return uri
+
+
+def _check_time_formats(value: object) -> object:
+    formats = value if isinstance(value, list | tuple) else [value]
+    if not formats or not all(map(_is_time_format, formats)):
+        raise ValueError('write it like "%Y-%m-%d" or "%H:%M:%S"')
+    return value
+
+
+def _is_time_format(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    return value in EPOCHS or _TIME_DIRECTIVE.search(value) is not None
 
 
 def _check_timezone(name: str) -> str:
@@ -110,10 +126,7 @@ CheckName = Annotated[
         "allowed: a lower-case letter, then up to 63 of a-z 0-9 _",
     ),
 ]
-TimeFormat = Annotated[
-    str,
-    _check(re.compile(r"%[-_.:#0-9]*[A-Za-z+]").search, 'write it like "%Y-%m-%d" or "%H:%M:%S"'),
-]
+TimeFormats = Annotated[str | tuple[str, ...], BeforeValidator(_check_time_formats)]
 Delimiter = Annotated[
     str,
     _check(

@@ -79,7 +79,7 @@ def _number_options(gathered: Sequence[Evidence]) -> dict[str, Any]:
 def _is_day_first(gathered: Sequence[Evidence], csv: Mapping[str, Any]) -> bool | None:
     """What a column says in which only one order is possible; None where none does."""
     for evidence in gathered:
-        formats = [kind.spec.format or "" for kind in evidence.kinds]
+        formats = [kind.format for kind in evidence.kinds]
         orders = {format_[:2] for format_ in formats if is_day_or_month_first(format_)}
         if len(orders) == 1:
             return orders == {"%d"}
@@ -92,7 +92,7 @@ def _column(evidence: Evidence, csv: Mapping[str, Any], is_day_first: bool | Non
         kinds = [kind for kind in kinds if kind.spec.type != "float64" or kind.csv]
     if not kinds:
         return Column(evidence, STRING)
-    if not is_day_or_month_first(kinds[0].spec.format or ""):
+    if not is_day_or_month_first(kinds[0].format):
         return Column(evidence, kinds[0])
     return _moment_column(evidence, kinds, is_day_first)
 
@@ -101,12 +101,12 @@ def _moment_column(
     evidence: Evidence, kinds: Sequence[Kind], is_day_first: bool | None
 ) -> Column:  # fmt: skip
     """A date whose day and month are told apart by the values, by other columns, or not at all."""
-    first = {(kind.spec.format or "")[1]: kind for kind in reversed(kinds)}
+    first = {kind.format[1]: kind for kind in reversed(kinds)}
     if len({"d", "m"} & first.keys()) == 1:
         return Column(evidence, kinds[0])
     if is_day_first is not None:
         doubt = "day and month in the order of the other columns: no value of this one tells"
         return Column(evidence, first["d" if is_day_first else "m"], (doubt,))
-    usual = "m" if "/" in (kinds[0].spec.format or "") else "d"
+    usual = "m" if "/" in kinds[0].format else "d"
     doubt = "AMBIGUOUS: no value tells the day from the month"
     return Column(evidence, first[usual], (doubt,))

@@ -85,6 +85,11 @@ class Kind:
     def is_number(self) -> bool:
         return self.spec.type in ("int64", "float64")
 
+    @property
+    def format(self) -> str:
+        """The format of its dates or times; empty for ISO 8601 and other types."""
+        return "".join(self.spec.formats[:1])
+
     def read(self, texts: pl.Series) -> pl.Series | None:
         """The values of texts, which are not null; None where one is not of this kind."""
         if not texts.str.contains(f"^(?:{self.shape})$").all():

@@ -10,20 +10,19 @@ from ingestd.config.naming import nearest
 from ingestd.config.source import ColumnSpec, RuleSpec, SourceSpec
 from ingestd.records import ROW
 from ingestd.validate import rules
+from ingestd.validate.durations import DURATION, parse_duration
 from ingestd.validate.expressions import compile_expression
+from ingestd.validate.iso import DATETIME
 from ingestd.validate.moments import (
-    DATETIME,
-    DURATION,
-    format_mistake,
     parse_date,
     parse_datetime,
-    parse_duration,
     parse_time,
     storable_date,
     storable_datetime,
 )
 from ingestd.validate.problems import Place, Problems
 from ingestd.validate.rules import BoundRule, ColumnContext, Rule, bind_rule
+from ingestd.validate.time_formats import format_mistake
 from ingestd.validate.types import (
     ColumnType,
     Group,
@@ -151,7 +150,9 @@ def read_text(name: str, source: SourceSpec) -> pl.Expr:
 
 def check_spec(spec: ColumnSpec, place: Place) -> None:
     """Refuse a column whose options contradict each other."""
-    if mistake := format_mistake(spec):
+    if spec.formats and spec.type not in ("date", "time", "datetime"):
+        raise place.at("format").error(f"format has no meaning for {spec.type}")
+    if mistake := format_mistake(spec, TYPES[spec.type].parse):
         raise place.at("format").error(mistake)
     if spec.type == "decimal" and spec.scale > spec.precision:
         raise place.at("scale").error(f"{spec.scale} is more than precision {spec.precision}")
@@ -165,9 +166,10 @@ def check_spec(spec: ColumnSpec, place: Place) -> None:
 def _bind_column(name: str, source: SourceSpec, place: Place) -> BoundColumn:
     spec = source.columns[name]
     check_spec(spec, place.at("schema", name))
-    context = ColumnContext(name, spec, TYPES[spec.type], place.at("validation_rules", name))
+    type_ = TYPES[spec.type]
+    context = ColumnContext(name, spec, type_, place.at("validation_rules", name))
     limits = source.validation_rules.get(name, RuleSpec())
-    return BoundColumn(name, spec, read_text(name, source), _bind_rules(context, limits))
+    return BoundColumn(name, spec, type_, read_text(name, source), _bind_rules(context, limits))
 
 
 def _bind_rules(column: ColumnContext, limits: RuleSpec) -> tuple[BoundRule, ...]:

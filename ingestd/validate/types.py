@@ -153,7 +153,7 @@ def describe(spec: ColumnSpec) -> str:
         # a time that its clocks skipped is the one mistake that cannot be seen
         "datetime": "" if spec.timezone == "UTC" else f" in {spec.timezone}",
     }
-    like = f" like {spec.format}" if spec.format else ""
+    like = f" like {' or '.join(spec.formats)}" if spec.formats else ""
     return f"{article} {spec.type}{like}{details.get(spec.type, '')}"
 
 

@@ -6,6 +6,7 @@ rules a row broke is only asked for the rows that broke any.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -13,7 +14,8 @@ from ingestd.config.source import ColumnSpec
 from ingestd.records import ROW, Violation
 from ingestd.validate.expressions import Expression
 from ingestd.validate.rules import BoundRule
-from ingestd.validate.types import describe, kept_texts, shown_texts
+from ingestd.validate.types import ColumnType, kept_texts, shown_texts
+from ingestd.validate.unread import explain_unread
 from ingestd.validate.violations import NO_VIOLATIONS, Violations, same_violation, violations_of
 
 Repeats = Mapping[str, Collection[int]]
@@ -37,6 +39,7 @@ class BoundColumn:
 
     name: str
     spec: ColumnSpec
+    type: ColumnType
     value: pl.Expr
     rules: tuple[BoundRule, ...]
 
@@ -130,8 +133,8 @@ def _is_unread(name: str) -> pl.Expr:
 
 def _reasons(column: BoundColumn, repeats: Collection[int] | None) -> Iterator[_Reason]:
     is_unread = _is_unread(column.name)
-    noun = describe(column.spec)
-    yield _Reason(column.name, "type", is_unread, lambda texts: _not_of_type(texts, noun))
+    explain = partial(explain_unread, spec=column.spec, type_=column.type)
+    yield _Reason(column.name, "type", is_unread, explain)
     for rule in column.rules:
         yield _Reason(column.name, rule.name, rule.violated & ~is_unread, rule.explain)
     if repeats:
@@ -171,13 +174,6 @@ def _is_violated(check: BoundCheck, typed: pl.DataFrame) -> pl.Series:
     if evaluated.failures:
         is_violated = is_violated | typed[ROW].is_in(list(evaluated.failures))
     return is_violated
-
-
-def _not_of_type(texts: pl.Series, noun: str) -> pl.Series:
-    advice = "; it has blanks around it, which csv.trim = true removes"
-    has_blanks = texts != texts.str.strip_chars()
-    told = shown_texts(texts) + f" is not {noun}"
-    return told.zip_with(~has_blanks, told + advice)
 
 
 def _is_repeated(texts: pl.Series) -> pl.Series:

@@ -203,11 +203,6 @@ def test_column_has_the_declared_dtype(name: str) -> None:
     assert good.schema == {**dtypes_of(source.columns), ROW: pl.UInt32}
 
 
-def test_of_a_moment_shown_twice_the_earlier_is_taken() -> None:
-    spec = {"type": "datetime", "timezone": "Europe/Berlin"}
-    assert read(spec, "2024-10-27T02:30:00") == [utc(2024, 10, 27, 0, 30)]
-
-
 @pytest.mark.parametrize("spec", ["float64", {"type": "decimal", "precision": 9, "scale": 2}])
 def test_decimal_comma_excludes_the_point(spec: Any) -> None:
     texts = ("1,5", "1.5", "1.234,5", "7")

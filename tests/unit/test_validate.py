@@ -245,7 +245,7 @@ def test_rule_that_makes_no_sense_is_a_mistake(
     [
         (
             {"type": "date", "format": "%d %z"},
-            "format: this format cannot read back what it writes",
+            "format: %d %z cannot read back what it writes",
         ),
         ({"type": "datetime", "format": "%Y %f"}, "format: %f must follow a dot: .%f"),
         (

@@ -10,7 +10,7 @@ from ingestd.records import ROW
 _OPTIONS = {
     "decimal": ("precision", "scale"),
     "date": ("format",),
-    "datetime": ("format", "timezone"),
+    "datetime": ("format", "timezone", "ambiguous"),
     "time": ("format",),
     "bool": ("true_values", "false_values"),
     "binary": ("encoding",),
