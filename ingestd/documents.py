@@ -10,11 +10,14 @@ type 0x0A and no value bytes.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import bson
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from bson import json_util
+from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 
 from ingestd.config.source import ColumnSpec
@@ -22,6 +25,7 @@ from ingestd.elements import NULL, Elements, Encoded, Lengths, Mask, Unencodable
 from ingestd.records import ROW
 
 _MS_PER_DAY = 86_400_000
+_AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,16 @@ def _add_upsert(
     elements.embed("q", query)
     elements.embed("u", change)
     elements.constant(b"\x08upsert\0\x01")
+
+
+def decoded(documents: bytes) -> list[dict[str, Any]]:
+    """Documents that follow each other, as Python has them."""
+    return bson.decode_all(documents, _AWARE)
+
+
+def extended_json(document: Mapping[str, Any]) -> str:
+    """The document as MongoDB Extended JSON v2 writes it, relaxed."""
+    return json_util.dumps(document, ensure_ascii=False)
 
 
 def row_number(document: bytes, *, is_upsert: bool) -> int:

@@ -104,6 +104,30 @@ def load(
     raise typer.Exit(load_files(config, source, files, options))
 
 
+@app.command("try")
+def try_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The file to try")
+    ],
+    source: Annotated[
+        str, typer.Option("--source", "-s", metavar="NAME", help="The source it would belong to")
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, max=1000, help="Show so many refused rows")
+    ] = 5,
+) -> None:
+    """Show what would become of a file: what loads, what is refused, and why.
+
+    It takes the daemon's path but for MongoDB, which need not be there. Nothing is written.
+    """
+    from ingestd.cli.trial import TrialOptions, show_trial
+
+    options = TrialOptions(source_name=source, most_shown=limit, as_json=as_json)
+    raise typer.Exit(show_trial(config, file, options))
+
+
 @app.command()
 def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Tell every mistake in the configuration."""

@@ -59,6 +59,7 @@ class EncodingScan:
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._is_utf8 = True
         self._odd = bytearray()
+        self._rest = b""
 
     def see(self, block: bytes) -> None:
         """Take the next block into account."""
@@ -66,15 +67,21 @@ class EncodingScan:
             return
         if self._is_utf8:
             self._is_utf8 = _is_decodable(self._decoder, block)
-        if not block.isascii() and len(self._odd) < self._MOST_KEPT_BYTES:
-            lines = block.splitlines(keepends=True)
-            odd = b"".join(line for line in lines[1:-1] or lines if not line.isascii())
+        block = self._rest + block
+        end = block.rfind(b"\n") + 1
+        self._keep(block[:end])
+        self._rest = block[end:]
+
+    def _keep(self, lines: bytes) -> None:
+        if not lines.isascii() and len(self._odd) < self._MOST_KEPT_BYTES:
+            odd = b"".join(line for line in lines.splitlines(True) if not line.isascii())
             self._odd += odd[: self._MOST_KEPT_BYTES]
 
     def result(self) -> Encoding:
         """What the file is written in."""
         if self._marked:
             return self._marked
+        self._keep(self._rest)
         if not self._odd:
             return Encoding("utf-8", True, "all ASCII")
         if self._is_utf8:

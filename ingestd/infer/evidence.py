@@ -56,21 +56,23 @@ class Evidence:
     def see(self, texts: pl.Series) -> None:
         """Take the column's texts of one chunk into account; null where the file has nothing."""
         self.rows += texts.len()
-        counts = texts.drop_nulls().value_counts(sort=True).rename({texts.name: "text"})
-        bare = counts["text"].str.strip_chars(_BLANKS)
-        self.has_blanks = self.has_blanks or bool((bare != counts["text"]).any())
-        counts = counts.with_columns(text=bare)
-        is_empty = bare == ""
-        self.empty += texts.null_count() + int(counts.filter(is_empty)["count"].sum())
-        counts = counts.filter(~is_empty)
-        is_null = counts["text"].is_in(list(NULL_SPELLINGS))
-        self.null_spellings.update(dict(counts.filter(is_null).iter_rows()))
-        self._see_values(counts.filter(~is_null))
+        self.empty += texts.null_count()
+        filled = texts.drop_nulls()
+        bare = filled.str.strip_chars(_BLANKS).alias("text")
+        self.has_blanks = (
+            self.has_blanks or bare.str.len_bytes().sum() < filled.str.len_bytes().sum()
+        )
+        counts = bare.value_counts(sort=True)
+        is_null = counts["text"].is_in(["", *NULL_SPELLINGS])
+        if is_null.any():
+            self.null_spellings.update(dict(counts.filter(is_null).iter_rows()))
+            self.empty += self.null_spellings.pop("", 0)
+            counts = counts.filter(~is_null)
+        if counts.height:
+            self._see_values(counts)
 
     def _see_values(self, counts: pl.DataFrame) -> None:
         texts = counts["text"]
-        if not texts.len():
-            return
         if self._trials is None:
             self.example = min(texts.head(100))
             self._trials = [_Trial(kind) for kind in possible_kinds(self.example, self.name)]

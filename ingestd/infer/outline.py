@@ -10,16 +10,18 @@ from ingestd.infer.dialects import Record
 
 _MOST_PREAMBLE_LINES = 100
 _MOST_FOOTER_LINES = 20
+_ENOUGH_RECORDS = 100
 _COMMENTS = ("#", "%", "//", "--")
 _VALUE = re.compile(
     r"""(?x)
     [+-]? [$€£]? [+-]? [\d.,\ ]* \d [\d.,]* (?:[eE][+-]?\d+)? \s? [%€$£]?   # numbers
     | \d{1,4}[./-]\d{1,2}[./-]\d{1,4} .*                              # dates
     | \d{1,2}:\d{2} .*
-    | (?i:true|false|nan|n/?a|null|none|-|\?)
+    | (?i:true|false) | NaN | NULL | [-?]
     """
 )
 """Cells that are hardly ever the name of a column."""
+_YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _header_lines(table: Sequence[Record], width: int) -> int:
     """How many records of the table are names; more than one where they interrupt the values."""
     if not table or not _is_header(table, width):
         return 0
-    body = table[3:]
+    body = table[3:_ENOUGH_RECORDS]
     valued = [place for place in range(width) if _is_valued(body, place)]
     for lines, record in enumerate(table[1:3], 1):
         if not body or not valued or any(_is_value(record, place) for place in valued):
@@ -102,18 +104,20 @@ def _header_lines(table: Sequence[Record], width: int) -> int:
 def _is_header(table: Sequence[Record], width: int) -> bool:
     """Whether the first record names the columns.
 
-    It does unless a cell of it is a value like those below it; a row of years is one of names.
+    It does where names stand above values, and unless a cell of it is a value like those below.
+    Numbers are names where they go up from column to column, as years do, and rows do not.
     """
     first, body = table[0], table[1:]
     cells = [cell.strip() for cell in first.cells]
     if not any(cells):
         return False
-    if len(first.cells) == width - 1:
-        return not any(map(_VALUE.fullmatch, filter(None, cells)))
     valued = [place for place in range(width) if _is_value(first, place)]
-    if not valued:
-        return _is_unlike(cells, body)
-    return _is_series([cells[place] for place in valued]) and len(valued) > 2
+    if valued:
+        if len(valued) == width or not _is_rising(first, valued):
+            return False
+        are_years = all(_YEAR.fullmatch(cells[place]) for place in valued)
+        return are_years or not any(_is_rising(record, valued) for record in body)
+    return any(_is_valued(body, place) for place in range(width)) or _is_unlike(cells, body)
 
 
 def _is_unlike(cells: list[str], body: Sequence[Record]) -> bool:
@@ -127,11 +131,13 @@ def _is_unlike(cells: list[str], body: Sequence[Record]) -> bool:
     return len(set(filled)) * 2 > len(filled) and again * 2 <= len(filled)
 
 
-def _is_series(cells: list[str]) -> bool:
-    """Whether these are whole numbers at one distance, such as years."""
-    if not all(re.fullmatch(r"\d{1,4}", cell) for cell in cells):
+def _is_rising(record: Record, places: Sequence[int]) -> bool:
+    """Whether these cells are numbers, each greater than the one before it."""
+    try:
+        numbers = [float(_cell(record, place)) for place in places]
+    except ValueError:
         return False
-    return len({int(b) - int(a) for a, b in pairwise(cells)} - {0}) == 1
+    return len(numbers) > 2 and all(a < b for a, b in pairwise(numbers))
 
 
 def _cell(record: Record, place: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingestd.config.settings import Settings
+from ingestd.config.settings import RefineSettings, Settings
 from ingestd.config.source import SourceSpec
 from ingestd.events import Events
 from ingestd.formats.limits import Limits
@@ -31,6 +31,14 @@ class Outcome:
     moved_to: Path | None = None
     rejects_file: Path | None = None
     queryable_s: float | None = None
+
+
+def limits_of(refine: RefineSettings) -> Limits:
+    """How files are cut and unpacked."""
+    return Limits(
+        refine.chunk_bytes, refine.max_record_bytes,
+        refine.max_unpacked_bytes, refine.max_unpack_ratio,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +67,7 @@ class Desk:
     @property
     def limits(self) -> Limits:
         """How files are cut and unpacked."""
-        refine = self.settings.refine
-        return Limits(
-            refine.chunk_bytes, refine.max_record_bytes,
-            refine.max_unpacked_bytes, refine.max_unpack_ratio,
-        )  # fmt: skip
+        return limits_of(self.settings.refine)
 
     def rules(self, source: SourceSpec) -> Rules:
         """The rules of a source, made ready once."""

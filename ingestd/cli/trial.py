@@ -1,0 +1,147 @@
+"""``ingestd try``: what would become of a file, with carets under the values that are refused."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from ingestd.cli.configured import require_compiled
+from ingestd.cli.endings import show_error
+from ingestd.cli.reading import named_source
+from ingestd.cli.screen import Column, clean, short, show_json, show_table, stdout
+from ingestd.documents import extended_json
+from ingestd.errors import ExitCode
+from ingestd.pipeline.desk import limits_of
+from ingestd.pipeline.trial import Trial, try_file
+from ingestd.rejections import raw_octets
+
+_COLUMNS = (
+    Column("rows", is_number=True), Column("would load", is_number=True),
+    Column("refused", is_number=True), Column("filtered", is_number=True),
+    Column("seconds", is_number=True), Column("rows/s", is_number=True),
+)  # fmt: skip
+_DOCUMENTS_SHOWN = 2
+_INDENT = 4
+_LONGEST_DOCUMENT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOptions:
+    """What the command line asked for."""
+
+    source_name: str
+    most_shown: int
+    as_json: bool
+
+
+def show_trial(location: Path | None, file: Path, options: TrialOptions) -> int:
+    """Try the file and report; returns the exit code."""
+    settings, sources = require_compiled(location)
+    source = named_source(options.source_name, sources)
+    limits, most = limits_of(settings.refine), max(options.most_shown, _DOCUMENTS_SHOWN)
+    trial = anyio.run(try_file, file.resolve(), source, limits, most)
+    if options.as_json:
+        show_json(_as_document(trial, options.most_shown))
+    else:
+        _show(stdout(), trial, options.most_shown)
+    return ExitCode.DATA_REFUSED if trial.counts.error_count else ExitCode.OK
+
+
+def _show(console: Console, trial: Trial, most_shown: int) -> None:
+    counts = trial.counts
+    console.print(f"{clean(trial.path.name)} in source {trial.source.name}")
+    row = [counts.record_count, counts.success_count, counts.error_count, counts.filtered_count]
+    speed = [f"{trial.seconds:.2f}", f"{trial.rows_per_s:,.0f}"]
+    show_table(console, _COLUMNS, [[*(f"{count:,}" for count in row), *speed]])
+    for error in trial.errors[:most_shown]:
+        _show_refused(console, error, trial)
+    _show_rest(console, trial, most_shown)
+    if trial.new_columns:
+        names = ", ".join(map(clean, trial.new_columns))
+        show_error(console, f"columns that the source leaves out: {names}", label="note")
+    for document in trial.documents[:_DOCUMENTS_SHOWN]:
+        text = extended_json(document)
+        console.print(Text("document: ", "bold green").append(short(text, _LONGEST_DOCUMENT), ""))
+    if trial.held is not None:
+        message = f"the file would be held: {trial.held.message}"
+        show_error(console, message, "errors.max_rate and errors.max_rows of the source say so")
+
+
+def _show_rest(console: Console, trial: Trial, most_shown: int) -> None:
+    """What was refused in all, where not all of it is shown."""
+    rest = trial.counts.error_count - most_shown
+    if rest > 0:
+        rules = ", ".join(f"{rule} {count:,}" for rule, count in trial.rules.most_common())
+        console.print(f"and {rest:,} more; by rule: {rules}")
+
+
+def _show_refused(console: Console, error: Mapping[str, Any], trial: Trial) -> None:
+    """The reasons, and the line with carets under the values that they are about."""
+    place = Text(f"line {error['line']}, row {error['row']}: ", "bold red")
+    for violation in error["violations"]:
+        column = f"{clean(violation['column'])}: " if violation["column"] else ""
+        console.print(place + Text(column, "yellow") + Text(clean(violation["message"])))
+    octets = raw_octets(error["raw"] or b"")
+    raw = octets.decode(trial.source.csv.encoding, "backslashreplace")
+    spans = list(_spans(raw, error["violations"], trial))
+    for line in _underlined(raw, spans, console.width - _INDENT):
+        console.print(Text(" " * _INDENT) + line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _spans(
+    raw: str, violations: list[Mapping[str, Any]], trial: Trial
+) -> Iterator[tuple[int, int]]:  # fmt: skip
+    """Where in the record the refused values stand, as far as that can be told."""
+    columns = trial.layout.shape.columns
+    for violation in violations:
+        value, column = violation["value"], violation["column"]
+        if value and column in columns:
+            start = _find(raw, value, columns.index(column), trial.source.csv.delimiter)
+            if start >= 0:
+                yield start, start + len(value)
+
+
+def _find(raw: str, value: str, place: int, delimiter: str) -> int:
+    """The value in its own field; one that occurs only once needs no counting of fields."""
+    if raw.count(value) == 1:
+        return raw.index(value)
+    before = raw.split(delimiter)[:place]
+    return raw.find(value, sum(map(len, before)) + len(before) * len(delimiter))
+
+
+def _underlined(raw: str, spans: list[tuple[int, int]], width: int) -> Iterator[Text]:
+    """The record, or the part of it where the first span is, and the carets below."""
+    first = 0
+    if spans and cell_len(clean(raw[: spans[0][1]])) > width:
+        first = max(0, spans[0][0] - width // 2)
+    shown = ("…" if first else "") + clean(raw[first:])
+    yield Text(_cut(shown, width), "default")
+    carets = ""
+    for start, end in sorted(set(spans)):
+        if start >= first:
+            margin = cell_len(clean(raw[first:start])) + bool(first)
+            carets = carets.ljust(margin) + "^" * cell_len(clean(raw[start:end]))
+    if carets:
+        yield Text(carets[:width], "bold red")
+
+
+def _cut(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else text[: width - 1] + "…"
+
+
+def _as_document(trial: Trial, most_shown: int) -> dict[str, object]:
+    return {
+        "file": clean(trial.path.name), "path": clean(trial.path), "source": trial.source.name,
+        **asdict(trial.counts), "seconds": round(trial.seconds, 3),
+        "rows_per_s": round(trial.rows_per_s), "rules": dict(trial.rules),
+        "new_columns": trial.new_columns,
+        "is_held": trial.held is not None, "held_because": trial.held and trial.held.message,
+        "errors": [json.loads(extended_json(error)) for error in trial.errors[:most_shown]],
+        "documents": [json.loads(extended_json(document)) for document in trial.documents],
+    }  # fmt: skip

@@ -1,0 +1,40 @@
+"""Where the carets of ``ingestd try`` stand."""
+
+import pytest
+
+from ingestd.cli.trial import _find, _underlined
+
+
+def drawn(raw: str, spans: list[tuple[int, int]], width: int = 40) -> list[str]:
+    return [line.plain for line in _underlined(raw, spans, width)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "value", "place", "start"),
+    [
+        ("a,b,c", "b", 1, 2),
+        ("1,1,1", "1", 2, 4),
+        ('"x,1",1,2', "2", 2, 8),
+        ("a,b", "B", 1, -1),
+    ],
+)
+def test_a_value_is_found_in_its_own_field(raw: str, value: str, place: int, start: int) -> None:
+    assert _find(raw, value, place, ",") == start
+
+
+def test_carets_are_as_wide_as_what_is_above_them() -> None:
+    assert drawn("東京,-5", [(0, 2), (3, 5)]) == ["東京,-5", "^^^^ ^^"]
+
+
+def test_what_is_not_plain_text_is_escaped_and_still_underlined() -> None:
+    assert drawn("a\tb\n,x", [(5, 6)]) == ["a\\tb\\n,x", "       ^"]
+
+
+def test_a_long_record_is_shown_around_the_value() -> None:
+    line, carets = drawn("a" * 100 + ",bad," + "c" * 100, [(101, 104)])
+    assert line[carets.index("^") : carets.index("^") + 3] == "bad"
+    assert len(line) <= 40
+
+
+def test_without_a_place_there_are_no_carets() -> None:
+    assert drawn("a,b", []) == ["a,b"]
