@@ -69,7 +69,7 @@ async def try_file(path: Path, source: SourceSpec, limits: Limits, most_shown: i
     if unique_columns(source):
         repeats = [*await find_repeats(plan, layout, _ThisProcess())]
     left = iter(repeats)
-    async for chunk in ready_chunks(layout, layout.chunks, limits):
+    async for chunk in ready_chunks(layout, layout.chunks, source, limits):
         refined = await anyio.to_thread.run_sync(refine, plan, chunk, next(left))
         _add(trial, refined, most_shown)
     trial.seconds = time.monotonic() - started
