@@ -11,7 +11,7 @@ from typing import Any
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused, FileUnavailable
-from ingestd.formats import foreign
+from ingestd.formats import foreign, zips
 from ingestd.formats.codecs import MAGIC_BYTES, codec_of, unpack
 from ingestd.formats.convert import CONVERTERS, Converter
 from ingestd.formats.limits import Limits, changed
@@ -31,20 +31,18 @@ class Content:
     """
 
     def __init__(self, stream: io.FileIO, source: SourceSpec, limits: Limits) -> None:
-        self._stream = stream
+        self._stream, self._limits = stream, limits
         self._digest = hashlib.sha256()
-        codec = codec_of(os.pread(stream.fileno(), MAGIC_BYTES, 0))
-        convert = CONVERTERS.get(source.format)
-        self.is_packed = codec is not None or convert is not None
+        self._blocks = iter(lambda: self._read_file(limits.chunk_bytes), b"")
+        self.is_packed = False
         self.is_at_end = False
-        bound = partial(_bounded, file_bytes=os.fstat(stream.fileno()).st_size, limits=limits)
-        self._blocks = self._plain(limits.chunk_bytes)
-        if codec is not None:
-            pieces = bound(unpack(codec, lambda: self._read_file(_PACKED_BYTES)))
-            self._blocks = _as_blocks(pieces, limits.chunk_bytes)
-        if convert is not None:
-            pieces = bound(_convert(convert, self._as_stream(is_plain=codec is None), source))
-            self._blocks = _as_blocks(pieces, limits.chunk_bytes)
+        start = os.pread(stream.fileno(), MAGIC_BYTES, 0)
+        if codec := codec_of(start):
+            self._become(unpack(codec, lambda: self._read_file(_PACKED_BYTES)))
+        elif start.startswith(zips.MAGIC) and source.format != "excel":
+            self._become(zips.unzip(self._as_stream()))
+        if convert := CONVERTERS.get(source.format):
+            self._become(_convert(convert, self._as_stream(), source))
 
     @property
     def sha256(self) -> bytes:
@@ -79,12 +77,16 @@ class Content:
             )  # fmt: skip
         return start
 
-    def _plain(self, block_bytes: int) -> Iterator[bytes]:
-        return iter(lambda: self._read_file(block_bytes), b"")
+    def _become(self, pieces: Iterator[bytes]) -> None:
+        """From here on, these are the content."""
+        file_bytes = os.fstat(self._stream.fileno()).st_size
+        bounded = _bounded(pieces, file_bytes, self._limits)
+        self._blocks = _as_blocks(bounded, self._limits.chunk_bytes)
+        self.is_packed = True
 
-    def _as_stream(self, *, is_plain: bool) -> io.BufferedReader:
-        """What converters read from; where they may seek, the file is hashed beforehand."""
-        if not is_plain:
+    def _as_stream(self) -> io.BufferedReader:
+        """The content so far; of a plain file one can seek in it, so that is hashed beforehand."""
+        if self.is_packed:
             return io.BufferedReader(_Unpacked(self._blocks))
         self._digest = hashlib.file_digest(self._stream, "sha256")
         self._stream.seek(0)

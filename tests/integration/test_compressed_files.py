@@ -2,10 +2,12 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import pickle
 import sys
 import time
+import zipfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +33,7 @@ PLAIN = (SAMPLES / "orders.csv").read_bytes()
 GOOD = [
     "orders.csv.gz", "orders.csv.bz2", "orders.csv.xz", "orders.csv.zst",
     "two-members.csv.gz", "padded-with-zeros.csv.gz", "skippable-frame.csv.zst",
+    "orders.csv.zip", "with-mac-files.zip",
 ]  # fmt: skip
 REFUSED = {
     "truncated.csv.gz": "truncated_archive",
@@ -41,16 +44,34 @@ REFUSED = {
     "damaged.csv.bz2": "damaged_archive",
     "damaged.csv.xz": "damaged_archive",
     "damaged.csv.zst": "damaged_archive",
+    "truncated.csv.zip": "damaged_archive",
+    "damaged.csv.zip": "damaged_archive",
+    "encrypted.zip": "wrong_archive",
+    "leads-out.zip": "wrong_archive",
+    "lzma.zip": "wrong_archive",
+    "several-members.zip": "several_members",
+    "nested.zip": "wrong_format",
+    "no-members.zip": "empty_file",
     "garbage-behind.csv.gz": "damaged_archive",
     "twice.csv.gz.gz": "wrong_format",
     "empty.csv.gz": "empty_file",
 }
+
+
+def zipped(octets: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("orders.csv"), octets)
+    return stream.getvalue()
+
+
 CHECKED: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
 """As the program zstd does it."""
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "zip": zipped,
     "zstd": lambda octets: zstd.compress(octets, options=CHECKED),
 }
 COLUMNS = source_of(["id", "amount", "note"])

@@ -12,6 +12,7 @@ from typing import Any
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
+from ingestd.formats import zips
 from ingestd.formats.convert.rows import (
     Row,
     lines_of,
@@ -31,7 +32,7 @@ def excel_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes
         FileRefused: it is no workbook, too large, or lacks the sheet or a column of the schema;
             or its reader is not installed.
     """
-    require_start(stream, b"PK\x03\x04", _NAME)
+    require_start(stream, zips.MAGIC, _NAME)
     require_seekable(stream, _NAME)
     _require_moderate_size(stream)
     yield from lines_of(_rows(_cells(stream, source.excel.sheet), source), source)
