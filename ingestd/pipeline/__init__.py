@@ -38,8 +38,7 @@ class Pipeline:
         self._loading = Loading(desk)
         self._intake = Intake(desk, self._loading, done)
         budget = ByteBudget(settings.memory, desk.events)
-        bundle_bytes = desk.settings.refine.chunk_bytes
-        refine = RefineStage(desk.workers, budget, desk.events, bundle_bytes)
+        refine = RefineStage(desk.workers, budget, desk.events)
         load = LoadStage(
             desk.loader, desk.rejects, desk.ledger, desk.workers, budget, desk.events, settings
         )

@@ -24,12 +24,6 @@ class ChunkTask:
     chunk: Chunk
     repeats: Repeats | None = None
 
-    def goes_with(self, other: "ChunkTask") -> bool:
-        """Whether both can be refined as one frame: the same rules, the same shape."""
-        ours, theirs = self.job.plan, other.job.plan
-        is_same = ours.source == theirs.source and ours.shape == theirs.shape
-        return is_same and self.repeats is None and other.repeats is None
-
 
 class FileJob:
     """A claimed file while it is loaded. Owned by the intake; stages report to it."""

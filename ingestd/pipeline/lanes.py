@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from ingestd.pipeline.job import ChunkTask
-from ingestd.pipeline.stages import LoadStage, RefinedBundle, RefineStage
+from ingestd.pipeline.stages import LoadStage, RefinedTask, RefineStage
 
 Lane = MemoryObjectSendStream[ChunkTask]
 
@@ -44,7 +44,7 @@ class Crew:
     def at_work(self, group: TaskGroup, name: str) -> Iterator[Lane]:
         """A lane; when it is closed, the crew finishes what is in it and goes."""
         chunks_in, chunks_out = anyio.create_memory_object_stream[ChunkTask](0)
-        loads_in, loads_out = anyio.create_memory_object_stream[RefinedBundle](0)
+        loads_in, loads_out = anyio.create_memory_object_stream[RefinedTask](0)
         with chunks_in:
             with chunks_out, loads_in, loads_out:
                 for n in range(self.refiners):

@@ -6,11 +6,11 @@ already are simply found there.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from ingestd.config.source import SourceSpec
-from ingestd.errors import FileHeld
+from ingestd.errors import FileHeld, FileRefused, FileUnavailable
 from ingestd.ledger import Claim, Verdict
 from ingestd.pipeline.chunks import ready_chunks
 from ingestd.pipeline.desk import Desk, Ended
@@ -18,7 +18,7 @@ from ingestd.pipeline.finish import Committed, commit_all, finish_all
 from ingestd.pipeline.gather import runs
 from ingestd.pipeline.job import FileJob
 from ingestd.pipeline.survey import require_within_budget
-from ingestd.records import Counts, FileLayout, RefinedChunk, Shape
+from ingestd.records import Chunk, Counts, FileLayout, RefinedChunk, Shape
 from ingestd.refine import refine_together
 from ingestd.validate import unique_columns
 
@@ -36,7 +36,7 @@ async def load_together(desk: Desk, jobs: Sequence[FileJob]) -> Mapping[str, End
     ended: dict[str, Ended] = {}
     for alike in _alike(jobs):
         committed: list[Committed] = []
-        with suppress(Exception):  # of one file, which will raise it again when it is alone
+        with suppress(Exception):  # who causes it raises it again when it is alone
             committed = await _load(desk, alike)
         finished = await finish_all(desk, committed)
         ended |= {one.file.file_id: how for one, how in zip(committed, finished, strict=True)}
@@ -59,15 +59,20 @@ async def _load(desk: Desk, jobs: Sequence[FileJob]) -> list[Committed]:
 
 
 async def _refine(desk: Desk, jobs: Sequence[FileJob]) -> list[Refined]:
-    """Without those that have too many errors."""
-    chunks = [
-        chunk
-        for job in jobs
-        async for chunk in ready_chunks(job.layout, job.layout.chunks, job.source, desk.limits)
-    ]
-    plans = [job.plan for job in jobs]
-    refined = await desk.workers.run(refine_together, plans, chunks)
+    """Without those that cannot be refined, or have too many errors."""
+    try:
+        chunks = [chunk for job in jobs async for chunk in _chunks(desk, job)]
+        plans = [job.plan for job in jobs]
+        refined = await desk.workers.run(refine_together, plans, chunks)
+    except (FileRefused, FileUnavailable):  # of one of the files: halve them until it is found
+        middle = len(jobs) // 2
+        halves = (jobs[:middle], jobs[middle:]) if middle else ()
+        return [one for half in halves for one in await _refine(desk, half)]
     return [one for one in zip(jobs, refined, strict=True) if _is_within_budget(*one)]
+
+
+def _chunks(desk: Desk, job: FileJob) -> AsyncIterator[Chunk]:
+    return ready_chunks(job.layout, job.layout.chunks, job.source, desk.limits)
 
 
 def _is_within_budget(job: FileJob, refined: RefinedChunk) -> bool:
