@@ -79,7 +79,7 @@ def _as_document(inferred: Inferred) -> dict[str, object]:
         "csv": findings.csv,
         "columns": [
             {
-                "name": column.name, **column.spec.model_dump(exclude_unset=True),
+                "name": column.name, **column.description,
                 "min": column.bounds[0], "max": column.bounds[1], "empty": column.empty,
                 "distinct": column.evidence.distinct, "is_unique": column.is_unique,
                 "doubts": column.doubts,

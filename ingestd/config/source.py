@@ -55,6 +55,8 @@ class ColumnSpec(Section):
     scale: int = Field(default=6, ge=0, le=34)
     encoding: Literal["hex", "base64"] = "base64"
     """How ``binary`` is written in the file."""
+    null_values: tuple[str, ...] = ()
+    """Texts that mean "no value" in this column alone."""
     true_values: tuple[str, ...] = ("true", "t", "yes", "y", "1")
     false_values: tuple[str, ...] = ("false", "f", "no", "n", "0")
 

@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ingestd.config.source import ColumnSpec
+from ingestd.config.source import ColumnTypeName
 from ingestd.infer.evidence import Evidence
-from ingestd.infer.kinds import STRING, Kind, is_day_or_month_first
+from ingestd.infer.kinds import STRING, USUAL_NULLS, Kind, is_day_or_month_first
+
+_LONGEST_CODE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,20 +20,29 @@ class Column:
     kind: Kind
     doubts: tuple[str, ...] = ()
     """What a person should look at."""
+    null_values: tuple[str, ...] = ()
+    """Texts that mean "no value" in this column alone."""
+    nulls: int = 0
+    """Rows with a text that means "no value"."""
 
     @property
     def name(self) -> str:
         return self.evidence.name
 
     @property
-    def spec(self) -> ColumnSpec:
-        return self.kind.spec
+    def type(self) -> ColumnTypeName:
+        return self.kind.spec.type
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The type with its options, as the schema says it."""
+        own = {"null_values": self.null_values} if self.null_values else {}
+        return self.kind.spec.model_dump(exclude_unset=True) | own
 
     @property
     def empty(self) -> int:
         """Rows in which the column is null."""
-        spelled = 0 if self.kind is STRING else self.evidence.null_spellings.total()
-        return self.evidence.empty + spelled
+        return self.evidence.empty + self.nulls
 
     @property
     def is_unique(self) -> bool:
@@ -57,13 +68,41 @@ def decide(gathered: Sequence[Evidence]) -> Decision:
     csv = _number_options(gathered)
     is_day_first = _is_day_first(gathered, csv)
     columns = tuple(_column(evidence, csv, is_day_first) for evidence in gathered)
-    typed = [column for column in columns if column.kind is not STRING]
-    if any(column.evidence.has_blanks for column in typed):
+    if any(column.evidence.has_blanks for column in columns if column.kind is not STRING):
         csv["trim"] = True
-    nulls = dict.fromkeys(null for column in typed for null in column.evidence.null_spellings)
-    if nulls:
-        csv["null_values"] = ["", *nulls]
-    return Decision(columns, csv)
+    return _with_nulls(columns, csv)
+
+
+def _with_nulls(columns: Sequence[Column], csv: dict[str, Any]) -> Decision:
+    """What means "no value": for the whole file where that takes no column a value, else for each.
+
+    A text does in columns of other types than string; in strings too if it is a usual one, unless
+    the column holds codes, of which ``NA`` may be one.
+    """
+    typed = [column for column in columns if column.kind is not STRING]
+    found = dict.fromkeys(null for column in typed for null in column.evidence.null_spellings)
+    columns = [_with_own_nulls(column, found) for column in columns]
+    of_all = [
+        null for null in found
+        if all(null in c.null_values for c in columns if null in c.evidence.null_spellings)
+    ]  # fmt: skip
+    if of_all:
+        csv["null_values"] = ["", *of_all]
+    own = tuple(
+        replace(c, null_values=tuple(null for null in c.null_values if null not in of_all))
+        for c in columns
+    )
+    return Decision(own, csv)
+
+
+def _with_own_nulls(column: Column, found: Mapping[str, object]) -> Column:
+    spellings = column.evidence.null_spellings
+    if column.kind is not STRING:
+        return replace(column, null_values=tuple(spellings), nulls=spellings.total())
+    if not column.evidence.filled or column.evidence.longest <= _LONGEST_CODE:
+        return column
+    nulls = tuple(null for null in spellings if null in found and null in USUAL_NULLS)
+    return replace(column, null_values=nulls, nulls=sum(spellings[null] for null in nulls))
 
 
 def _number_options(gathered: Sequence[Evidence]) -> dict[str, Any]:

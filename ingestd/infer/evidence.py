@@ -63,6 +63,7 @@ class Evidence:
             self.has_blanks or bare.str.len_bytes().sum() < filled.str.len_bytes().sum()
         )
         counts = bare.value_counts(sort=True)
+        self.longest = max([self.longest, *counts["text"].str.len_chars().sort()[-1:]])
         is_null = counts["text"].is_in(["", *NULL_SPELLINGS])
         if is_null.any():
             self.null_spellings.update(dict(counts.filter(is_null).iter_rows()))
@@ -77,7 +78,6 @@ class Evidence:
             self.example = min(texts.head(100))
             self._trials = [_Trial(kind) for kind in possible_kinds(self.example, self.name)]
         self._trials = [trial for trial in self._trials if trial.fits(texts)]
-        self.longest = max(self.longest, texts.str.len_chars().sort()[-1])
         self._count(counts)
 
     def _count(self, counts: pl.DataFrame) -> None:

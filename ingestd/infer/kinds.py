@@ -21,6 +21,8 @@ NULL_SPELLINGS = (
     "#VALUE!", "#DIV/0!", "#REF!",
 )  # fmt: skip
 """Texts that mean "no value" in columns whose other texts are not words."""
+USUAL_NULLS = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "Null", "null", "\\N")
+"""Those that programs write for it, also between words."""
 
 _WORDS = (
     ("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("on", "off"),

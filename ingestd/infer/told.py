@@ -74,8 +74,8 @@ def _schema_lines(columns: Sequence[Column]) -> Iterator[str]:
     keys = [toml_key(column.name) for column in columns]
     width = min(max(map(len, keys)), _WIDEST_KEY)
     for key, column in zip(keys, columns, strict=True):
-        spec = column.spec.model_dump(exclude_unset=True)
-        value = spec if len(spec) > 1 else spec["type"]
+        described = column.description
+        value = described if len(described) > 1 else column.type
         notes = "; ".join((*column.doubts, *_seen(column)))
         yield f"{key:<{width}} = {toml_value(value)}" + (
             f"  # {as_comment(notes)}" if notes else ""
@@ -92,8 +92,8 @@ def _rule_lines(columns: Sequence[Column]) -> Iterator[str]:
 
 def _index_line(columns: Sequence[Column], renamed: dict[str, str]) -> str | None:
     """Indexes that queries are likely to want."""
-    keys = [c.name for c in columns if c.is_unique and c.spec.type in ("string", "int64")][:1]
-    keys += [c.name for c in columns if c.spec.type in ("date", "datetime")][:3]
+    keys = [c.name for c in columns if c.is_unique and c.type in ("string", "int64")][:1]
+    keys += [c.name for c in columns if c.type in ("date", "datetime")][:3]
     wanted = [[renamed.get(key, key)] for key in keys]
     return f"# indexes = {toml_value(wanted)}" if wanted else None
 
@@ -104,20 +104,18 @@ def _seen(column: Column) -> Iterator[str]:
     low, high = column.bounds
     if not evidence.filled:
         yield "no value was seen"
-    elif column.kind is STRING or column.spec.type == "json":
+    elif column.kind is STRING or column.type == "json":
         yield f"e.g. {_short(evidence.example or '')}"
-    elif column.spec.type != "bool":
+    elif column.type != "bool":
         yield _shown(low) if low == high else f"{_shown(low)} to {_shown(high)}"
     if column.is_unique:
         yield "all different"
-    elif evidence.filled and evidence.distinct is not None and column.spec.type != "bool":
+    elif evidence.filled and evidence.distinct is not None and column.type != "bool":
         yield f"{evidence.distinct:,} different"
     if column.empty:
         yield f"{column.empty:,} empty"
-    if evidence.null_spellings:
-        spelled = ", ".join(evidence.null_spellings)
-        if column.kind is STRING:
-            yield f"{spelled} may mean no value"
+    if evidence.null_spellings.total() > column.nulls:
+        yield f"{', '.join(evidence.null_spellings)} may mean no value"
 
 
 def _rules(column: Column) -> Iterator[tuple[str, Any]]:
@@ -140,6 +138,8 @@ def _rules(column: Column) -> Iterator[tuple[str, Any]]:
 def _is_choice(column: Column) -> bool:
     """Few values that come again and again."""
     values = column.evidence.values
+    if column.evidence.null_spellings.total() > column.nulls:
+        return False
     return bool(values) and len(values or ()) <= min(_MOST_CHOICES, column.evidence.filled // 5)
 
 

@@ -37,7 +37,13 @@ from ingestd.validate.types import (
     whole_number,
     with_decimal_point,
 )
-from ingestd.validate.validator import BoundCheck, BoundColumn, Checked, Validator
+from ingestd.validate.validator import (
+    BoundCheck,
+    BoundColumn,
+    Checked,
+    Validator,
+    spelled_nulls,
+)
 from ingestd.validate.violations import NO_VIOLATIONS, Violations, violations_of
 
 __all__ = [
@@ -132,7 +138,8 @@ def unique_columns(source: SourceSpec) -> tuple[str, ...]:
 def typed_values(source: SourceSpec, frame: pl.DataFrame, columns: tuple[str, ...]) -> pl.DataFrame:
     """The parsed values of some columns and ``ROW``; null for nulls and what does not parse."""
     values = [read_text(name, source) for name in columns]
-    return frame.lazy().select(*values, ROW).collect(engine="in-memory")
+    texts = frame.lazy().with_columns(spelled_nulls({c: source.columns[c] for c in columns}))
+    return texts.select(*values, ROW).collect(engine="in-memory")
 
 
 def dtypes_of(schema: Schema) -> dict[str, pl.DataType]:

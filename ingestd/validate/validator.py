@@ -63,6 +63,7 @@ class Validator:
     def check(self, frame: pl.DataFrame, repeats: Repeats | None = None) -> Checked:
         """Texts in, typed rows and rejections out. The order of the rows is kept."""
         repeats = repeats or {}
+        frame = frame.with_columns(spelled_nulls({c.name: c.spec for c in self.columns}))
         typed = self._read(frame)
         is_bad = self._is_bad(frame, typed, repeats)
         typed = typed.drop(_BROKEN)
@@ -108,6 +109,15 @@ class Validator:
         if violations[ROW].n_unique() != refused.height:
             raise AssertionError("a row is refused without a reason")
         return violations
+
+
+def spelled_nulls(columns: Mapping[str, ColumnSpec]) -> list[pl.Expr]:
+    """The texts of columns that have their own ways to say "no value", with null for these."""
+    return [
+        pl.when(pl.col(name).is_in(list(spec.null_values)).not_()).then(pl.col(name)).alias(name)
+        for name, spec in columns.items()
+        if spec.null_values
+    ]
 
 
 @dataclass(frozen=True, slots=True)

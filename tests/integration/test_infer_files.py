@@ -90,8 +90,12 @@ def test_what_was_seen_stands_in_the_comments(sample: Any) -> None:
 
 
 def test_every_suggested_rule_holds_when_it_is_taken(sample: Any) -> None:
-    rows = "".join(f"{n},word {n % 3},2024-01-{n % 28 + 1:02},{n / 7:.3f},x\n" for n in range(100))
-    path = sample("id,word,day,share,same\n" + rows)
+    answers = ("yes", "no idea", "unknown")
+    rows = "".join(
+        f"{n},word {n % 3},2024-01-{n % 28 + 1:02},{n / 7:.3f},x,{answers[n % 3]}\n"
+        for n in range(100)
+    )
+    path = sample("id,word,day,share,same,answer\n" + rows)
     lines = inferred_from(path).toml.splitlines()
     taken = [line.removeprefix("# ") if " = { " in line else line for line in lines]
     source = SourceSpec.model_validate(tomllib.loads("\n".join(taken)))

@@ -115,6 +115,24 @@ def test_matches_agrees_with_re_search(text: str, pattern: str) -> None:
     assert bool(broken("s", {"matches": pattern}, text)) == (expected is None)
 
 
+def test_a_column_has_its_own_ways_to_say_no_value() -> None:
+    source = source_of({"n": {"type": "int64", "null_values": ["NA", "-"]}, "s": "string"})
+    rows = [{"n": "NA", "s": "NA"}, {"n": "-", "s": "-"}, {"n": "5"}, {"n": "na"}]
+    checked = compile_validator(source).check(frame_of(source, *rows))
+    assert checked.good["n"].to_list() == [None, None, 5]
+    assert checked.good["s"].to_list() == ["NA", "-", None]
+    assert list(reasons_by_row(checked.rejected)) == [3]
+
+
+def test_what_a_column_takes_for_no_value_is_missing_and_never_repeats() -> None:
+    spec = {"n": {"type": "string", "null_values": ["NA"]}}
+    source = source_of(spec, validation_rules={"n": {"not_null": True}})
+    frame = frame_of(source, {"n": "NA"})
+    (reasons,) = reasons_by_row(compile_validator(source).check(frame).rejected).values()
+    assert [reason.rule for reason in reasons] == ["not_null"]
+    assert typed_values(source, frame, ("n",))["n"].to_list() == [None]
+
+
 def test_row_keeps_all_its_violations_in_column_order() -> None:
     source = source_of(
         validation_rules={

@@ -15,7 +15,7 @@ _OPTIONS = {
     "bool": ("true_values", "false_values"),
     "binary": ("encoding",),
 }
-"""What can be said about a column of each type, beside the type."""
+"""What can be said about a column of each type, beside the type and its ``null_values``."""
 
 
 def check_columns(draft: Draft) -> Iterator[Finding]:
@@ -49,8 +49,8 @@ def _refusal(name: str) -> str:
 
 def _check_options(name: str, column: ColumnSpec) -> Iterator[Finding]:
     allowed = _OPTIONS.get(column.type, ())
-    for option in sorted(column.model_fields_set - {"type", *allowed}):
-        hint = f"allowed for {column.type}: {', '.join(allowed) or 'nothing beside the type'}"
+    for option in sorted(column.model_fields_set - {"type", "null_values", *allowed}):
+        hint = f"allowed for {column.type}: {', '.join(allowed) or 'null_values'}"
         yield Finding(("schema", name, option), f"means nothing for {column.type}", hint)
     if column.type == "decimal" and column.scale > column.precision:
         hint = f"allowed: up to the precision, {column.precision}"
