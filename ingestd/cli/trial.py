@@ -14,7 +14,7 @@ from rich.text import Text
 from ingestd.cli.configured import require_compiled
 from ingestd.cli.endings import show_error
 from ingestd.cli.reading import named_source
-from ingestd.cli.screen import Column, clean, short, show_json, show_table, stdout
+from ingestd.cli.screen import Column, clean, show_json, show_table, stdout
 from ingestd.documents import extended_json
 from ingestd.errors import ExitCode
 from ingestd.pipeline.desk import limits_of
@@ -26,9 +26,7 @@ _COLUMNS = (
     Column("refused", is_number=True), Column("filtered", is_number=True),
     Column("seconds", is_number=True), Column("rows/s", is_number=True),
 )  # fmt: skip
-_DOCUMENTS_SHOWN = 2
 _INDENT = 4
-_LONGEST_DOCUMENT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def show_trial(location: Path | None, file: Path, options: TrialOptions) -> int:
     """Try the file and report; returns the exit code."""
     settings, sources = require_compiled(location)
     source = named_source(options.source_name, sources)
-    limits, most = limits_of(settings.refine), max(options.most_shown, _DOCUMENTS_SHOWN)
+    limits, most = limits_of(settings.refine), max(options.most_shown, 1)
     trial = anyio.run(try_file, file.resolve(), source, limits, most)
     if options.as_json:
         show_json(_as_document(trial, options.most_shown))
@@ -65,12 +63,19 @@ def _show(console: Console, trial: Trial, most_shown: int) -> None:
     if trial.new_columns:
         names = ", ".join(map(clean, trial.new_columns))
         show_error(console, f"columns that the source leaves out: {names}", label="note")
-    for document in trial.documents[:_DOCUMENTS_SHOWN]:
-        text = extended_json(document)
-        console.print(Text("document: ", "bold green").append(short(text, _LONGEST_DOCUMENT), ""))
+    for document in trial.documents[:1]:
+        console.print(Text("the first document, as it would be stored:", "bold green"))
+        _show_document(console, document)
     if trial.held is not None:
         message = f"the file would be held: {trial.held.message}"
         show_error(console, message, "errors.max_rate and errors.max_rows of the source say so")
+
+
+def _show_document(console: Console, document: Mapping[str, Any]) -> None:
+    """Field by field, as Extended JSON."""
+    for name, value in json.loads(extended_json(document)).items():
+        field = f"{clean(name)}: {clean(json.dumps(value, ensure_ascii=False))}"
+        console.print(Text(" " * _INDENT + _cut(field, console.width - _INDENT)))
 
 
 def _show_rest(console: Console, trial: Trial, most_shown: int) -> None:

@@ -68,7 +68,7 @@ def infer(files: Files, wanted: Wanted) -> Inferred:
         FileRefused, FileUnavailable: one of the files cannot be read.
     """
     extent = Extent(wanted.most_rows, _MOST_BYTES)
-    samples = tuple(take_sample(path, _MOST_BYTES) for path, _ in files)
+    samples = tuple(take_sample(path, stat, _MOST_BYTES) for path, stat in files)
     read = _read(find_layout(samples[0]), files, extent)
     if read.faults:
         tried = [read, *_read_otherwise(samples[0], read.layout, files, extent)]

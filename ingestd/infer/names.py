@@ -31,6 +31,12 @@ def source_name(text: str) -> str:
     return f"{name}_source" if name in ("errors", "files") else name
 
 
+def suffix_of(file: str) -> str:
+    """What names of such files end with: ``.csv``, ``.csv.gz``."""
+    found = re.search(r"(?i)(\.[a-z][a-z0-9]{0,7})?(\.(?:gz|bz2|xz|zst|zip))?$", file)
+    return found[0] if found and found[0] else ".csv"
+
+
 def _free(name: str, taken: set[str]) -> str:
     if name not in taken:
         return name

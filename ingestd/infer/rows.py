@@ -8,6 +8,7 @@ from ingestd.config.reading import read_source
 from ingestd.config.source import SourceSpec
 from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
+from ingestd.formats.octets import fill
 from ingestd.infer.evidence import Evidence
 from ingestd.infer.layouts import Layout
 from ingestd.records import FileStat, Violation
@@ -23,12 +24,10 @@ class Reading:
     read_bytes: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     """Rows that could not be read, by the rule that they break."""
+    is_whole: bool = True
+    """Nothing of it was left out."""
     first_faults: dict[int, Violation] = field(default_factory=dict)
     """Some of them, by their number in the file."""
-
-    @property
-    def is_whole(self) -> bool:
-        return self.read_bytes == self.stat.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,10 @@ class Extent:
 
     most_rows: int | None
     most_bytes: int
+
+    def is_reached(self, reading: Reading) -> bool:
+        is_enough = self.most_rows is not None and reading.rows >= self.most_rows
+        return is_enough or reading.read_bytes >= self.most_bytes
 
 
 def read_rows(
@@ -51,7 +54,8 @@ def read_rows(
     source, limits = _as_texts(reading.path, layout), Limits()
     format_ = FORMATS["csv"]
     found = format_.lay_out(reading.path, reading.stat, source, limits)
-    for chunk in found.chunks:
+    chunks = fill(found.chunks, source, limits) if found.is_packed else found.chunks
+    for chunk in chunks:
         text = format_.read([chunk], found.shape, source, limits)
         reading.rows += chunk.row_count
         reading.read_bytes = chunk.end.offset_bytes
@@ -60,9 +64,8 @@ def read_rows(
             reading.first_faults[chunk.start.row + index + 1] = fault
         for place, name in enumerate(layout.keys):
             columns[name].see(text.frame[_short_name(place)])
-        if reading.rows >= (extent.most_rows or reading.rows + 1):
-            return
-        if reading.read_bytes >= extent.most_bytes:
+        if extent.is_reached(reading):
+            reading.is_whole = chunk.end == found.chunks[-1].end
             return
 
 

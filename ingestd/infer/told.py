@@ -8,6 +8,7 @@ from typing import Any
 from ingestd.infer.columns import Column, Decision
 from ingestd.infer.kinds import STRING
 from ingestd.infer.layouts import Layout
+from ingestd.infer.names import suffix_of
 from ingestd.infer.rows import Reading
 from ingestd.infer.samples import Sample
 from ingestd.infer.toml import as_comment, toml_key, toml_value
@@ -27,6 +28,10 @@ class Findings:
     decision: Decision
 
     @property
+    def first_file(self) -> str:
+        return self.readings[0].path.name
+
+    @property
     def csv(self) -> dict[str, Any]:
         """The options of ``[csv]`` that are not at their default."""
         return self.layout.options() | self.decision.csv
@@ -37,7 +42,7 @@ def source_lines(findings: Findings) -> Iterator[str]:
     columns, renamed = findings.decision.columns, findings.layout.renamed
     yield from _preface(findings)
     yield f"name = {toml_value(findings.name)}"
-    yield f"file_pattern = {toml_value(findings.name + '/*.csv')}"
+    yield f"file_pattern = {toml_value(findings.name + '/*' + suffix_of(findings.first_file))}"
     if findings.csv:
         yield from ("", "[csv]")
         yield from (f"{key} = {toml_value(value)}" for key, value in findings.csv.items())

@@ -1,5 +1,6 @@
 """A source inferred from sample files: what it says, and that it reads every row of them."""
 
+import gzip
 import json
 import pickle
 import subprocess
@@ -79,6 +80,23 @@ def test_a_type_fits_all_files(sample: Any) -> None:
     other = sample("id,day\n1.5,2024-02-01T10:00:00\n", "other.csv")
     columns = inferred_from(one, other).source.columns
     assert (columns["id"].type, columns["day"].type) == ("float64", "datetime")
+
+
+def test_a_compressed_file_is_read_like_a_plain_one(sample: Any, tmp_path: Path) -> None:
+    plain = sample("id,name\n" + "7,Müller\n" * 1000)
+    packed = tmp_path / "sample.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    inferred = inferred_from(packed)
+    assert inferred.source.columns == inferred_from(plain).source.columns
+    assert inferred.source.file_pattern == "sample/*.csv.gz"
+    assert "all 1,000 rows" in inferred.toml
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"PAR1" + bytes(range(256)) * 10)
+    with pytest.raises(FileRefused, match="Parquet"):
+        inferred_from(path)
 
 
 def test_what_was_seen_stands_in_the_comments(sample: Any) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingestd.infer.dialects import Dialect, guess_dialect
 from ingestd.infer.encodings import EncodingScan, guess_encoding
 from ingestd.infer.evidence import Evidence
-from ingestd.infer.names import source_name, storable_names
+from ingestd.infer.names import source_name, storable_names, suffix_of
 from ingestd.infer.toml import as_comment, toml_key, toml_value
 
 TEXTS = {
@@ -124,6 +124,15 @@ def test_names_are_always_storable_and_different(names: list[str]) -> None:
 )  # fmt: skip
 def test_a_source_is_named_like_its_file(text: str, name: str) -> None:
     assert source_name(text) == name
+
+
+@pytest.mark.parametrize(
+    ("file", "suffix"),
+    [("a.csv", ".csv"), ("a.2024.csv.gz", ".csv.gz"), ("a.TXT", ".TXT"), ("a", ".csv"),
+     ("sales.2024", ".csv"), ("a b.tsv", ".tsv"), ("x.csv.*", ".csv")],
+)  # fmt: skip
+def test_the_pattern_ends_like_the_file(file: str, suffix: str) -> None:
+    assert suffix_of(file) == suffix
 
 
 def kind_of(*texts: str | None, name: str = "x") -> dict[str, Any]:
