@@ -14,7 +14,17 @@ from pathlib import Path
 import pytest
 
 from ingestd.errors import FileUnavailable
-from ingestd.files import free_name, has_writer, look, move, stat_of, write_atomically
+from ingestd.files import (
+    FILE_GONE,
+    Move,
+    free_name,
+    has_writer,
+    look,
+    move,
+    move_all,
+    stat_of,
+    write_atomically,
+)
 
 OTHER_FILE_SYSTEM = Path("/dev/shm")
 
@@ -261,6 +271,19 @@ def test_a_repeated_move_says_where_the_file_went(tmp_path: Path) -> None:
     source.write_bytes(b"rows")
     move(source, target)
     assert move(source, target) == target
+
+
+def test_of_files_moved_together_each_has_its_own_end(tmp_path: Path) -> None:
+    archive = tmp_path / "archive"
+    for name in ("inbox/a.csv", "inbox/sub/a.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    names = ("inbox/a.csv", "gone/b.csv", "inbox/sub/a.csv")
+    first, gone, second = move_all([Move(tmp_path / name, archive / name[-5:]) for name in names])
+    assert (first, second) == (archive / "a.csv", archive / "a-2.csv")
+    assert isinstance(gone, FileUnavailable)
+    assert gone.error_type == FILE_GONE
+    assert [path.read_text() for path in sorted(archive.iterdir())] == [names[2], names[0]]
 
 
 def test_a_move_of_a_file_that_is_gone_is_unavailable(tmp_path: Path) -> None:
