@@ -73,9 +73,9 @@ class _AtWork:
         if self.job is None:
             return FileProgress(self.size_bytes)
         seconds = (self.loaded_at or time.monotonic()) - self.loading_since
-        rows = self.job.counts.record_count
+        job, rows = self.job, self.job.counts.record_count
         return FileProgress(
-            self.size_bytes, self.job.position.offset_bytes, rows, self.job.counts.error_count,
+            job.layout.size_bytes, job.position.offset_bytes, rows, job.counts.error_count,
             (rows - self.rows_before) / seconds if seconds > 0 else 0.0,
         )  # fmt: skip
 

@@ -26,7 +26,7 @@ ColumnTypeName = Literal[
     "binary", "objectid", "category",
 ]  # fmt: skip
 
-FormatName = Literal["csv", "tsv", "ndjson", "json", "parquet", "excel", "avro"]
+FormatName = Literal["csv", "tsv", "fixed", "ndjson", "json", "parquet", "excel", "avro"]
 
 PANDAS_NAMES: dict[str, ColumnTypeName] = {
     "object": "string", "str": "string", "boolean": "bool",
@@ -120,6 +120,26 @@ class CsvSpec(Section):
     decimal: Literal[".", ","] = "."
 
 
+Place = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class FixedSpec(Section):
+    """Where in a line of fixed-width text the columns are."""
+
+    columns: dict[str, tuple[Place, Place]] = Field(default_factory=dict)
+    """First character, from 1, and width."""
+    encoding: Encoding = "utf-8"
+    skip_lines: int = Field(default=0, ge=0, le=10_000)
+    null_values: tuple[str, ...] = ("",)
+    short_lines: Literal["reject", "pad"] = "reject"
+    """``pad``: what a line lacks at its end are blanks, which some programs cut off."""
+
+    @property
+    def least_width(self) -> int:
+        """Characters of a line that has all columns."""
+        return max((start + width - 1 for start, width in self.columns.values()), default=0)
+
+
 class ExcelSpec(Section):
     """Where in a workbook the rows are."""
 
@@ -171,6 +191,7 @@ class SourceSpec(Section):
     overdue_after: Seconds | None = Field(default=None, gt=0)
     """Longest usual time between two files, seconds; later the source counts as overdue."""
     csv: CsvSpec = CsvSpec()
+    fixed: FixedSpec = FixedSpec()
     excel: ExcelSpec = ExcelSpec()
     columns: dict[str, ColumnSpec] = Field(alias="schema", min_length=1)
     validation_rules: dict[str, RuleSpec] = Field(default_factory=dict)

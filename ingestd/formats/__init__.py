@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ingestd.config.source import SourceSpec
-from ingestd.formats import csv, ndjson
+from ingestd.formats import csv, fixed, ndjson
 from ingestd.formats.limits import Limits
 from ingestd.formats.text import Text
 from ingestd.records import Chunk, FileLayout, FileStat, Shape
@@ -51,6 +51,7 @@ class Format(Protocol):
 FORMATS: Mapping[str, Format] = {
     "csv": csv,
     "tsv": csv,
+    "fixed": fixed,
     "ndjson": ndjson,
     # what these hold is converted to NDJSON
     "json": ndjson,

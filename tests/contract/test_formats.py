@@ -59,6 +59,12 @@ def _tsv() -> Sample:
     )
 
 
+def _fixed() -> Sample:
+    lines = [f"{number:5}{text or '':10}" for number, text in ROWS]
+    damaged = [*lines[:50], "50", *lines[51:]]
+    return replace(_csv(), good="\n".join(lines).encode(), damaged="\r\n".join(damaged).encode())
+
+
 def _objects(*, damaged_row: int | None = None) -> list[str]:
     objects = [json.dumps({"number": int(number), "text": text}) for number, text in ROWS]
     if damaged_row is not None:
@@ -102,6 +108,7 @@ def _avro() -> Sample:
 SAMPLES = {
     "csv": _csv(),
     "tsv": _tsv(),
+    "fixed": _fixed(),
     "ndjson": _ndjson(),
     "json": _json(),
     "parquet": _parquet(),
@@ -156,6 +163,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
         "file_pattern": "*",
         "format": request.param,
         "schema": {"text": "string", "number": "int64"},
+        "fixed": {"columns": {"number": [1, 5], "text": [6, 10]}},
     }
     source = SourceSpec.model_validate(fields)
     sample = SAMPLES[request.param]

@@ -18,6 +18,8 @@ from ingestd.config.source import (
     ColumnTypeName,
     CsvSpec,
     ErrorSpec,
+    ExcelSpec,
+    FixedSpec,
     LoadSpec,
     RuleSpec,
     SourceSpec,
@@ -80,7 +82,18 @@ def test_every_setting_of_the_example_has_a_reason_above_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "section", [SourceSpec, ColumnSpec, RuleSpec, CheckSpec, CsvSpec, LoadSpec, ErrorSpec]
+    "section",
+    [
+        SourceSpec,
+        ColumnSpec,
+        RuleSpec,
+        CheckSpec,
+        CsvSpec,
+        FixedSpec,
+        ExcelSpec,
+        LoadSpec,
+        ErrorSpec,
+    ],
 )
 def test_the_reference_tells_every_key_of_a_source(section: type[Section]) -> None:
     missing = [key for key in keys_of(section) if f"`{key}`" not in REFERENCE]

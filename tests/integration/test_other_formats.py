@@ -167,6 +167,49 @@ async def test_without_the_library_the_message_says_what_to_install(
     assert f"pip install 'ingestd[{extra}]'" in result.hint
 
 
+FIXED: dict[str, Any] = {
+    "format": "fixed",
+    "schema": {"id": "int64", "amount": "float64", "note": "string"},
+    "fixed": {
+        "columns": {"id": [1, 4], "note": [6, 10], "amount": [16, 8]},
+        "encoding": "cp1252",
+        "skip_lines": 1,
+    },
+}
+
+
+async def test_columns_of_fixed_width_are_cut_out_of_the_lines(world: World) -> None:
+    world = world.configured(source(**FIXED))
+    result = await world.load("lines.txt", (SAMPLES / "lines.txt").read_bytes())
+    assert result.counts.record_count == 10
+    rows = [(row["id"], row["note"], row["amount"]) for row in world.rows()]
+    assert rows == [(n, f"Zoë {n}", n / 4) for n in range(1, 6)] + [(8, None, 2.0)]
+    refused = [
+        (error["line"], error["violations"][0]["rule"], error["violations"][0]["column"])
+        for error in world.rows("errors")
+    ]
+    assert refused == [
+        (7, "too_short", None),
+        (8, "encoding", None),
+        (11, "nul_byte", None),
+        (12, "too_short", None),
+    ]
+    assert result.rejects_file is not None
+    assert result.rejects_file.name == "lines.txt.rejects.txt"
+    lines = (SAMPLES / "lines.txt").read_bytes().splitlines()
+    assert result.rejects_file.read_bytes().splitlines() == [
+        lines[0], lines[6], lines[7], lines[10], lines[11],
+    ]  # fmt: skip
+
+
+async def test_lines_that_lack_blanks_at_their_end_may_be_padded(world: World) -> None:
+    fixed = {**FIXED["fixed"], "short_lines": "pad"}
+    world = world.configured(source(**{**FIXED, "fixed": fixed}))
+    await world.load("lines.txt", (SAMPLES / "lines.txt").read_bytes())
+    (short,) = world.rows(id=6)
+    assert (short["note"], short["amount"]) == ("short", None)
+
+
 async def test_tabs_separate_the_cells_of_tsv(world: World) -> None:
     world = world.configured(source(format="tsv"))
     await world.load("a.tsv", csv((1, 1.5, "a b")).replace(b",", b"\t"))

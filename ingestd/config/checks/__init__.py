@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from ingestd.config.checks.columns import check_columns
 from ingestd.config.checks.csv import check_csv
 from ingestd.config.checks.draft import Draft, Finding
+from ingestd.config.checks.fixed import check_fixed
 from ingestd.config.checks.load import check_load
 from ingestd.config.checks.rules import check_rules
 from ingestd.config.naming import dotted
@@ -12,6 +13,7 @@ from ingestd.errors import Problem
 
 CHECKS: tuple[Callable[[Draft], Iterator[Finding]], ...] = (
     check_csv,
+    check_fixed,
     check_columns,
     check_rules,
     check_load,

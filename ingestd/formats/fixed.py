@@ -1,0 +1,88 @@
+"""Fixed-width text: one record per line, every column at the same characters of it.
+
+Blanks around a value are filling. What stands between and behind the columns is left out.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from ingestd.config.source import FixedSpec, SourceSpec
+from ingestd.formats.content import Content, opened
+from ingestd.formats.limits import Limits
+from ingestd.formats.lines import find_cuts, read_lines
+from ingestd.formats.text import Text, TextChunk
+from ingestd.records import ROW, Chunk, FileLayout, FileStat, Position, Shape, Violation
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> FileLayout:
+    """See ``Format.lay_out``."""
+    with opened(path, stat, source, limits) as content:
+        block, start = _read_skipped(content, source.fixed.skip_lines)
+        cuts = list(find_cuts(content, block[start.offset_bytes :], start))
+    chunks = tuple(Chunk(path, stat, start, end) for start, end in cuts)
+    shape = Shape(tuple(source.columns), block[: start.offset_bytes], ".txt")
+    return FileLayout(content.sha256, shape, chunks, content.is_packed)
+
+
+def _read_skipped(content: Content, count: int) -> tuple[bytes, Position]:
+    """The beginning of the file, and where in it BOM and skipped lines end."""
+    block = content.read_start("fixed-width text")
+    while block.count(b"\n") < count and not content.is_at_end:
+        block += content.read()
+    end = len(_BOM) if block.startswith(_BOM) else 0
+    for _ in range(count):
+        end = (block.find(b"\n", end) + 1) or len(block)
+    return block, Position(end, 0, block.count(b"\n", 0, end))
+
+
+def read(
+    chunks: Sequence[Chunk], shape: Shape, source: SourceSpec, limits: Limits
+) -> Text:  # fmt: skip
+    """See ``Format.read``."""
+    found = read_lines(chunks, limits, lambda _: {})
+    return Text(pl.concat([_read_chunk(chunk, source) for chunk in found]), found)
+
+
+def blank_row(source: SourceSpec) -> bytes:
+    """See ``Format.blank_row``."""
+    return b"0" * source.fixed.least_width + b"\n"
+
+
+def _read_chunk(chunk: TextChunk, source: SourceSpec) -> pl.DataFrame:
+    """The cells of every line that can be read; why the others cannot is added to the faults."""
+    lines, rows = [], []
+    for index in range(chunk.records.starts.size):
+        if index in chunk.faults:
+            continue
+        line = _read_line(chunk.records.raw(index), source.fixed)
+        if isinstance(line, Violation):
+            chunk.faults[index] = line
+        else:
+            lines.append(line)
+            rows.append(chunk.first + index)
+    frame = pl.DataFrame({ROW: rows, "": lines}, {ROW: pl.UInt32, "": pl.String})
+    return frame.select(*(_cell(name, source.fixed) for name in source.columns), ROW)
+
+
+def _read_line(raw: bytes, spec: FixedSpec) -> str | Violation:
+    try:
+        line = raw.decode(spec.encoding)
+    except UnicodeDecodeError as error:
+        message = f"byte 0x{error.object[error.start]:02x} is not {spec.encoding}"
+        return Violation(None, "encoding", None, message)
+    if "\0" in line:
+        return Violation(None, "nul_byte", None, "the record holds a NUL byte")
+    if spec.short_lines == "reject" and len(line) < spec.least_width:
+        message = f"{len(line)} characters instead of {spec.least_width}"
+        return Violation(None, "too_short", None, message)
+    return line
+
+
+def _cell(name: str, spec: FixedSpec) -> pl.Expr:
+    start, width = spec.columns[name]
+    cell = pl.col("").str.slice(start - 1, width).str.strip_chars(" \t")
+    return pl.when(cell.is_in(list(spec.null_values)).not_()).then(cell).alias(name)
