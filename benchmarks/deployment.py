@@ -1,7 +1,6 @@
-"""Directories and configuration of one ingestd, and the environment its commands run in."""
+"""Directories and configuration of one ingestd."""
 
 import json
-import os
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -10,9 +9,6 @@ from pathlib import Path
 
 from ingestd.config.reading import read, require
 from ingestd.config.source import SourceSpec
-
-_FOREIGN = ("INGESTD_", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")
-"""A benchmark must never meet somebody's real MongoDB or directories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +59,6 @@ def _as_toml(sections: dict[str, dict[str, object]]) -> str:
         lines.append(f"[{section}]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     return "\n".join(lines) + "\n"
-
-
-def own_environment() -> dict[str, str]:
-    """This process's environment without what would configure an ingestd."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
 
 
 def read_source(file: Path) -> SourceSpec:

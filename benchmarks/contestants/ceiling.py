@@ -17,12 +17,13 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from benchmarks.deployment import own_environment, read_source
+from benchmarks.deployment import read_source
 from benchmarks.documents import ReadyMade, load_ready_made
 from benchmarks.processes import Cost, Meter, run_measured
 from benchmarks.trial import Measurement, Trial
 from ingestd.config.settings import LoadSettings, MongoSettings
 from ingestd.config.source import SourceSpec
+from ingestd.demo.child import own_environment
 from ingestd.mongo import DocumentSequence
 
 

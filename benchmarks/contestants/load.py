@@ -1,8 +1,9 @@
 """``ingestd load``: the whole command, from its start to its end."""
 
-from benchmarks.deployment import make_deployment, own_environment
+from benchmarks.deployment import make_deployment
 from benchmarks.processes import CommandFailed, Meter, run_measured
 from benchmarks.trial import Load, Measurement, Trial
+from ingestd.demo.child import own_environment
 from ingestd.errors import ExitCode
 
 _FINE = (ExitCode.OK, ExitCode.DATA_REFUSED)

@@ -1,9 +1,9 @@
 """mongoimport, where it is on PATH: typed columns from the header, two workers, no validation."""
 
-from benchmarks.deployment import own_environment
 from benchmarks.processes import Meter, run_measured
 from benchmarks.trial import Measurement, Trial
 from ingestd.config.settings import MongoSettings
+from ingestd.demo.child import own_environment
 
 
 def measure_mongoimport(trial: Trial) -> Measurement:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.deployment import own_environment
 from benchmarks.processes import Meter, run_measured
 from benchmarks.trial import Measurement, Trial
 from ingestd.config.settings import MongoSettings
+from ingestd.demo.child import own_environment
 
 _DTYPES = {"string": "str", "category": "category", "bool": "boolean"}
 _UPSERTS_AT_ONCE = 10_000

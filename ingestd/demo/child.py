@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ _START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 30.0
 _SOURCES = Path(__file__).parent / "sources"
 _FOREIGN = ("INGESTD_", "STATE_DIRECTORY", "CREDENTIALS_DIRECTORY")
-"""The demo must never meet somebody's real MongoDB or directories."""
+"""A demo must never meet somebody's real MongoDB or directories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +39,7 @@ class ChildDaemon:
 
     def get(self, path: str) -> Any:
         """What it answers, read as JSON; an error's answer, too."""
-        try:
-            with urllib.request.urlopen(self.url + path, timeout=30) as answer:  # noqa: S310 - http
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            return json.load(error)
+        return ask(self.url, path)
 
     def inbox(self, source_name: str) -> Path:
         """Where files of a source are dropped."""
@@ -60,6 +56,15 @@ class ChildDaemon:
         dropped_at = time.monotonic()
         temporary.rename(temporary.with_name(sample.name))
         return dropped_at
+
+
+def ask(url: str, path: str) -> Any:
+    """What a daemon answers, read as JSON; an error's answer, too."""
+    try:
+        with urllib.request.urlopen(url + path, timeout=30) as answer:  # noqa: S310 - http
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        return json.load(error)
 
 
 def make_configuration(root: Path) -> Path:
@@ -82,19 +87,33 @@ def running_daemon(root: Path) -> Iterator[ChildDaemon]:
         IngestdError: it does not start.
     """
     command = [sys.executable, "-m", "ingestd", "run", "--config", str(make_configuration(root))]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
-    log = root / "ingestd.log"
+    with daemon_process(command, root / "ingestd.log") as (_, url):
+        yield ChildDaemon(root, url)
+
+
+@contextmanager
+def daemon_process(command: Sequence[str], log: Path) -> Iterator[tuple[int, str]]:
+    """A daemon that is ready and at rest, until the block ends: its process id and URL.
+
+    Raises:
+        IngestdError: it does not start.
+    """
     with log.open("wb") as stream:
         process = subprocess.Popen(  # noqa: S603 - our own command
-            [*tether(), *command], env=environment, stdin=subprocess.DEVNULL, stdout=stream,
-            stderr=stream, start_new_session=True,  # Ctrl-C is for the demo, which stops it
+            [*tether(), *command], env=own_environment(), stdin=subprocess.DEVNULL, stdout=stream,
+            stderr=stream, start_new_session=True,  # Ctrl-C is for us, who stop it
         )  # fmt: skip
     try:
-        daemon = ChildDaemon(root, _wait_for_url(process, log))
-        _wait_until_idle(process, daemon, log)
-        yield daemon
+        url = _wait_for_url(process, log)
+        _wait_until_idle(process, url, log)
+        yield process.pid, url
     finally:
         _stop(process)
+
+
+def own_environment() -> dict[str, str]:
+    """This process's environment without what would configure an ingestd."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(_FOREIGN)}
 
 
 def _wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
@@ -105,10 +124,10 @@ def _wait_for_url(process: subprocess.Popen[bytes], log: Path) -> str:
     raise AssertionError("unreachable")
 
 
-def _wait_until_idle(process: subprocess.Popen[bytes], daemon: ChildDaemon, log: Path) -> None:
+def _wait_until_idle(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     """Until MongoDB is there and all workers are, so that times are those of a daemon at rest."""
     for _ in _patiently(process, log):
-        health = daemon.get("/health")
+        health = ask(url, "/health")
         details = {check["name"]: check.get("details", {}) for check in health["checks"]}
         workers = details["workers"]
         if health["status"] == "ok" and workers["running"] == workers["configured"]:
