@@ -9,12 +9,16 @@ from ingestd.records import ROW, Violation
 Violations = pl.DataFrame
 """``ROW`` and the fields of a ``Violation``; the reasons of one row stand in their order."""
 
+LONGEST_MESSAGE = 1000
+"""Characters that are kept of what Polars or MongoDB say of a row: they may repeat all of it."""
+
 _SCHEMA = {ROW: pl.UInt32(), **dict.fromkeys(Violation._fields, pl.String())}
 
 
 def violations_of(found: Iterable[tuple[int, Violation]]) -> Violations:
     """Reasons that were found one by one, each with its row's place in the chunk."""
-    return pl.DataFrame([(row, *why) for row, why in found], _SCHEMA, orient="row")
+    rows = [(row, *why[:-1], why.message[:LONGEST_MESSAGE]) for row, why in found]
+    return pl.DataFrame(rows, _SCHEMA, orient="row") if rows else NO_VIOLATIONS
 
 
 def same_violation(rows: pl.Series, why: Violation) -> Violations:
@@ -24,4 +28,4 @@ def same_violation(rows: pl.Series, why: Violation) -> Violations:
     )
 
 
-NO_VIOLATIONS = violations_of(())
+NO_VIOLATIONS = pl.DataFrame(schema=_SCHEMA)

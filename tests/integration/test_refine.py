@@ -24,6 +24,7 @@ from ingestd.pipeline.survey import find_repeats, try_whole_file
 from ingestd.records import FileLayout, RefinedChunk, Rejections, Violation
 from ingestd.refine import Plan, compile_source, recover_rows, refine, refine_together, warm
 from ingestd.rejections import MAX_RAW_BYTES, raw_octets
+from ingestd.validate.violations import LONGEST_MESSAGE
 
 FILE_ID = "fedcba9876543210"
 SOURCE = SourceSpec.model_validate(
@@ -209,6 +210,25 @@ def test_a_document_that_mongodb_would_not_take_is_a_rejection(laid: Callable[..
     [error] = errors_of(chunks).values()
     assert (error["row"], rules_of(error)) == (2, ("bson",))
     assert (error["record"], error["raw"]) == (None, "x" * MAX_RAW_BYTES)
+
+
+def test_a_record_that_an_error_repeats_is_a_rejection_that_mongodb_takes(
+    laid: Callable[..., Laid],
+) -> None:
+    """Polars tells a value in full, and the message is stored twice: 8 MiB would be too much."""
+    source = SourceSpec.model_validate(
+        {
+            "name": "cells", "file_pattern": "*.csv", "schema": {"a": "string"},
+            "csv": {"header": False},
+            "checks": [{"name": "is_positive", "expression": "CAST(a AS INT) > 0"}],
+        }
+    )  # fmt: skip
+    file = laid(b"1\n" + b"x" * (2**23 - 1) + b"\n", source, max_record_bytes=2**23)
+    chunks = file.refined()
+    assert documents_of(chunks).keys() == {1}
+    [error] = errors_of(chunks).values()
+    assert (error["row"], rules_of(error)) == (2, ("check:is_positive",))
+    assert len(error["violations"][0]["message"]) == LONGEST_MESSAGE
 
 
 def test_rows_that_mongodb_refused_are_found_again(laid: Callable[..., Laid]) -> None:

@@ -89,9 +89,7 @@ def _is_outside(
     is_quote: Mask, at: Positions, starts: Positions, ends: Positions
 ) -> Mask:  # fmt: skip
     """Whether an even number of quotes lies between each position and its record's start."""
-    # parity is all that matters, so that 8 bits may overflow
-    parity = np.cumsum(is_quote, dtype=np.uint8)
-    parity &= 1
+    parity = np.bitwise_xor.accumulate(is_quote.view(np.uint8))
     before = parity[starts - 1]
     before[starts == 0] = 0
     if before.any():
