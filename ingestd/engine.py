@@ -77,7 +77,7 @@ async def open_engine(
     """
     refine = settings.refine
     slots = ProcessSlots(
-        refine.workers or usable_cores(),
+        refine.workers or _usual_workers(settings),
         events,
         WorkerLimits(refine.chunk_timeout, refine.recycle_above),
         partial(warm, tuple(pickle.dumps(source) for source in sources)),
@@ -97,3 +97,12 @@ async def open_engine(
             events=events,
         )
         yield Engine(settings, by_name, events, mongo, workers, desk)
+
+
+def _usual_workers(settings: Settings) -> int:
+    """One per processor; of a machine that a private MongoDB shares, half are left to that.
+
+    MongoDB takes several times as much processor time per row as refining does.
+    """
+    cores = usable_cores()
+    return cores if settings.mongo.uri else max(1, cores // 2)
