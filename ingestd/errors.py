@@ -6,6 +6,8 @@
     │   ├── FileUnavailable    it cannot be had at the moment    try again later
     │   └── FileHeld           more rows refused than allowed    set it aside until someone decides
     ├── FileTaken          another ingestd loads this file      leave it alone, look again
+    ├── ActionRefused      a file's state forbids what is asked  tell who asked, change nothing
+    │   └── UnknownFile    the ledger knows no such file
     ├── WorkerLost         a worker process died or hung         try the chunk again, alone
     ├── StoreAway          MongoDB cannot be reached             wait, reading stops
     │   └── QueryTooSlow   a reader's query took too long        ask for less
@@ -80,6 +82,14 @@ class FileHeld(FileRefused):
 
 class FileTaken(IngestdError):
     """Another process has taken up this file: what is stored of it is not ours to touch."""
+
+
+class ActionRefused(IngestdError):
+    """What somebody asks to be done with a file cannot be done with it, or not now."""
+
+
+class UnknownFile(ActionRefused):
+    """The ledger knows no such file."""
 
 
 class WorkerLost(IngestdError):

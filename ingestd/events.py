@@ -146,6 +146,25 @@ class Events:
             source=document["source_name"], file=document["name"], file_id=document["_id"],
         )  # fmt: skip
 
+    # actions of people
+
+    def action_done(self, action: str, document: Mapping[str, object]) -> None:
+        """Something was done with a file that had ended; ``document`` is its ledger entry."""
+        source_name = str(document["source_name"])
+        self.metrics.actions.labels(source_name, action).inc()
+        self._log.info(
+            "action done", action=action, source=source_name, file=document["name"],
+            file_id=document["_id"], state=document["state"],
+        )  # fmt: skip
+
+    def action_failed(
+        self, action: str, document: Mapping[str, object], reason: str, hint: str
+    ) -> None:  # fmt: skip
+        self._log.error(
+            "action cannot be finished", action=action, source=document["source_name"],
+            file=document["name"], file_id=document["_id"], reason=reason, hint=hint,
+        )  # fmt: skip
+
     # chunks and batches
 
     def chunk_refined(self, source_name: str, refined: RefinedChunk) -> None:

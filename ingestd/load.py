@@ -163,6 +163,13 @@ class Loader:
         later = await self._send(kind, collection, batch.part(middle, len(batch)))
         return faults + [fault.at(fault.index + middle) for fault in later]
 
+    async def has_versions(self, collection: str, file_id: str) -> bool:
+        """Whether rows of the file were upserted, whatever its source says now."""
+        first = await self._mongo.patiently(
+            "looking at rows", lambda: self._mongo.find_one(collection, rows_of(file_id))
+        )
+        return first is not None and "_version" in first
+
     async def remove_documents(self, collection: str, file_id: str) -> None:
         """Delete every row of a file."""
         await self._mongo.patiently(

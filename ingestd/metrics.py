@@ -52,6 +52,10 @@ class Metrics:
         self.archive_failures = Counter(
             "ingestd_archive_failures", "Files loaded but not archived", source, registry=of
         )
+        self.actions = Counter(
+            "ingestd_actions", "Actions of people on files that ended", (*source, "action"),
+            registry=of,
+        )  # fmt: skip
         self.files_in_flight = Gauge(
             "ingestd_files_in_flight", "Files claimed and not yet finished", source, registry=of
         )

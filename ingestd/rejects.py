@@ -74,11 +74,10 @@ class Rejects:
             lambda: self._mongo.update(ERRORS, match, {"$set": document}, upsert=True),
         )
 
-    async def remove_rows(self, file: ClaimedFile) -> None:
+    async def remove_rows(self, file_id: str) -> None:
         """Forget the rejections of an attempt; why an earlier one failed as a whole stays."""
         await self._mongo.patiently(
-            "removing rejections",
-            lambda: self._mongo.delete(ERRORS, rows_of(file.file_id, first=1)),
+            "removing rejections", lambda: self._mongo.delete(ERRORS, rows_of(file_id, first=1))
         )
 
     async def clear_file(self, file: ClaimedFile) -> None:
@@ -196,5 +195,11 @@ def _place(temporary: Path, file: ClaimedFile, shape: Shape) -> Path:
 def write_error_report(place: Path, report: dict[str, Any]) -> None:
     """Write ``<name>.error.json`` beside the place of a file that is set aside."""
     text = json.dumps(report, indent=2, default=str, ensure_ascii=False)
-    path = place.with_name(name_with(place.name, ".error.json"))
-    write_atomically(path, [text.encode(errors="backslashreplace"), b"\n"], replace=True)
+    write_atomically(
+        error_report_of(place), [text.encode(errors="backslashreplace"), b"\n"], replace=True
+    )
+
+
+def error_report_of(place: Path) -> Path:
+    """Where it is told why the file at ``place`` was set aside."""
+    return place.with_name(name_with(place.name, ".error.json"))

@@ -33,6 +33,9 @@ ConfigOption = Annotated[
     ),
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
+FileArgument = Annotated[
+    str, typer.Argument(metavar="FILE_ID|NAME", help="A file, as `ingestd files` lists it")
+]
 SourceFilter = Annotated[
     str | None, typer.Option("--source", "-s", metavar="NAME", help="Only of this source")
 ]
@@ -200,6 +203,43 @@ def errors(
     from ingestd.cli.errors import ErrorFilter, show_errors
 
     raise typer.Exit(show_errors(config, ErrorFilter(source, file, limit), as_json=as_json))
+
+
+@app.command()
+def retry(
+    file: FileArgument,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    ignore_budget: Annotated[
+        bool, typer.Option("--ignore-budget", help="However many of its rows are refused")
+    ] = False,
+) -> None:
+    """Bring a failed or held file back to its inbox, where the daemon loads it."""
+    from ingestd.cli.actions import retry_file
+
+    raise typer.Exit(retry_file(config, file, ignores_budget=ignore_budget, as_json=as_json))
+
+
+@app.command()
+def undo(file: FileArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Remove all rows of a file that was loaded; readers lose all of them at one moment.
+
+    Its original stays in the archive.
+    """
+    from ingestd.cli.actions import undo_file
+
+    raise typer.Exit(undo_file(config, file, as_json=as_json))
+
+
+@app.command()
+def forget(file: FileArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Let the content of a file be loaded once more when it comes again.
+
+    Its rows stay until then; the new ones take their place.
+    """
+    from ingestd.cli.actions import forget_file
+
+    raise typer.Exit(forget_file(config, file, as_json=as_json))
 
 
 @app.command()

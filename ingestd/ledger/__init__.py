@@ -5,13 +5,17 @@ The ledger decides whether a file is new, goes on, is a duplicate, or only has t
 run in ``/data`` and, with the row number, the version that decides which row of an upsert wins.
 """
 
+from ingestd.ledger.actions import Action, Actions, Asked
 from ingestd.ledger.claims import Claim, Claims, Verdict, Wanted
-from ingestd.ledger.entry import FILES, SOURCES, as_counts, now, path_in
+from ingestd.ledger.entry import FILES, SOURCES, as_counts, now, path_fields, path_in
 from ingestd.ledger.ledger import Commit, Ending, Ledger
 
 __all__ = [
     "FILES",
     "SOURCES",
+    "Action",
+    "Actions",
+    "Asked",
     "Claim",
     "Claims",
     "Commit",
@@ -21,5 +25,6 @@ __all__ = [
     "Wanted",
     "as_counts",
     "now",
+    "path_fields",
     "path_in",
 ]

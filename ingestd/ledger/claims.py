@@ -38,6 +38,8 @@ from ingestd.records import (
 )
 
 _START = Position()
+_ACTION_S = 1.0
+"""How long a file waits with which somebody does something at this moment."""
 
 
 class Verdict(Enum):
@@ -48,7 +50,8 @@ class Verdict(Enum):
     """It ended before, but a crash or a full disk kept it from leaving the inbox."""
     DUPLICATE = "duplicate"
     WAIT = "wait"
-    """It failed for a reason that can pass, and its time has not come."""
+    """It failed for a reason that can pass, and its time has not come; or an action of a person
+    is under way with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Claim:
     counts: Counts = field(default_factory=Counts)
     is_stale: bool = False
     """An earlier attempt may have left rows that this one must not find: they go first."""
+    ignores_budget: bool = False
+    """A person has decided that it loads however many of its rows are refused."""
     failures: int = 0
     wait_s: float = 0.0
     state: FileState = FileState.CLAIMED
@@ -116,7 +121,11 @@ class Claims:
                     return Claim(Verdict.LOAD, as_claimed(found, known))
             if known["sha256"] != sha256.hex():
                 raise _collision(found, known)
-            return await self._claim_known(found, known, config_hash)
+            while (claim := await self._claim_known(found, known, config_hash)) is None:
+                known = await self._find(identity)
+                if known is None:
+                    raise lost(identity)
+            return claim
 
     async def claim_all(self, wanted: Sequence[Wanted]) -> list[Claim | Exception]:
         """Decide for several files at once; those that are new cost no more than one."""
@@ -178,37 +187,36 @@ class Claims:
         assert stored is not None
         return stored
 
-    async def _claim_known(self, found: FoundFile, known: Document, config_hash: str) -> Claim:
-        state = FileState(known["state"])
-        is_same_place = path_in(known, "path") == found.path
-        is_leaving = is_same_place and not known["is_put_away"]
-        if state in UNFINISHED:
+    async def _claim_known(
+        self, found: FoundFile, known: Document, config_hash: str
+    ) -> Claim | None:  # fmt: skip
+        """``None``: somebody began an action with it at this moment."""
+        if known.get("doing"):
+            return _wait(found, known, _ACTION_S, _under_way(known))
+        if FileState(known["state"]) in UNFINISHED:
             return await self._resume(found, known, config_hash)
-        if state in COMMITTED:
-            if is_leaving:
-                return _put_away(found, known, state)
-            return Claim(Verdict.DUPLICATE, as_claimed(found, known), state=state)
-        if is_same_place and (wait_s := _remaining_s(known.get("retry_at"))) > 0:
-            return Claim(
-                Verdict.WAIT, as_claimed(found, known), wait_s=wait_s, error=known["error"]
-            )
-        if is_leaving and known["archived_to"]:
-            return _put_away(found, known, state)
-        return await self._restart(found, known, config_hash)
+        return _end_of(found, known) or await self._restart(found, known, config_hash)
 
-    async def _resume(self, found: FoundFile, known: Document, config_hash: str) -> Claim:
+    async def _resume(
+        self, found: FoundFile, known: Document, config_hash: str
+    ) -> Claim | None:  # fmt: skip
         """Go on where a crash or a stop left off; from the start when the rules changed since."""
         is_stale = known["has_stale_rows"] or known["config_hash"] != config_hash
         change: Document = {**place_fields(found), "config_hash": config_hash}
         if is_stale:
             change |= {**progress_fields(_START, Counts()), "has_stale_rows": True}
         fresh = await self._change(known["_id"], change)
+        if fresh is None:
+            return None
         return Claim(
             Verdict.LOAD, as_claimed(found, fresh), Position(**fresh["position"]),
             as_counts(fresh), is_stale=is_stale, failures=fresh["failures"],
+            ignores_budget=fresh.get("ignores_budget", False),
         )  # fmt: skip
 
-    async def _restart(self, found: FoundFile, known: Document, config_hash: str) -> Claim:
+    async def _restart(
+        self, found: FoundFile, known: Document, config_hash: str
+    ) -> Claim | None:  # fmt: skip
         """A new attempt at a file that ended without rows: its run gets a new place in time.
 
         Failures count on while it is tried again by itself; who drops it again starts anew.
@@ -219,10 +227,15 @@ class Claims:
             "processed_at": await self._next_run(found), "finished_at": None, "error": None,
             **progress_fields(_START, Counts()), "has_stale_rows": True, "failures": failures,
             **path_fields("archived_to", None), "is_put_away": False, "retry_at": None,
-            "replaced_by": None,
+            "replaced_by": None, "has_rows": False, "is_forgotten": False,
         }  # fmt: skip
         fresh = await self._change(known["_id"], change)
-        return Claim(Verdict.LOAD, as_claimed(found, fresh), is_stale=True, failures=failures)
+        if fresh is None:
+            return None
+        return Claim(
+            Verdict.LOAD, as_claimed(found, fresh), is_stale=True, failures=failures,
+            ignores_budget=fresh.get("ignores_budget", False),
+        )  # fmt: skip
 
     async def duplicate(
         self, found: FoundFile, first: ClaimedFile, fields: Document, target: Path | None
@@ -289,17 +302,15 @@ class Claims:
             "reading the ledger", lambda: self._mongo.find_one(FILES, {"_id": identity})
         )
 
-    async def _change(self, identity: str, fields: Document) -> Document:
+    async def _change(self, identity: str, fields: Document) -> Document | None:
         """Begin another attempt; whoever worked on an earlier one finds that it is over."""
-        changed = await self._mongo.patiently(
+        match = {"_id": identity, "doing": None}
+        return await self._mongo.patiently(
             "claiming a file again",
             lambda: self._mongo.update_returning(
-                FILES, {"_id": identity}, {"$set": fields, "$inc": {"attempts": 1}}
+                FILES, match, {"$set": fields, "$inc": {"attempts": 1}}
             ),
         )
-        if changed is None:
-            raise lost(identity)
-        return changed
 
 
 def lost(identity: str) -> StoreRefused:
@@ -313,6 +324,32 @@ def _collision(found: FoundFile, known: Document) -> StoreRefused:
         f"{known['_id']}",
         "change a byte in one of them (a trailing newline will do) and drop it again",
     )
+
+
+def _end_of(found: FoundFile, known: Document) -> Claim | None:
+    """What is to be done with a file that ended, unless it is to be loaded again."""
+    state = FileState(known["state"])
+    is_same_place = path_in(known, "path") == found.path
+    is_leaving = is_same_place and not known["is_put_away"]
+    is_committed = state in COMMITTED
+    wait_s = _remaining_s(known.get("retry_at"))
+    if is_same_place and wait_s > 0 and not is_committed:
+        return _wait(found, known, wait_s, known["error"])
+    if is_leaving and (is_committed or known["archived_to"]):
+        return _put_away(found, known, state)
+    if is_committed and not known.get("is_forgotten"):
+        return Claim(Verdict.DUPLICATE, as_claimed(found, known), state=state)
+    return None
+
+
+def _wait(found: FoundFile, known: Document, wait_s: float, error: Document) -> Claim:
+    return Claim(Verdict.WAIT, as_claimed(found, known), wait_s=wait_s, error=error)
+
+
+def _under_way(known: Document) -> Document:
+    action = known["doing"]["action"]
+    hint = f"if it was cut off: ingestd {action} {known['_id']}"
+    return {"type": "busy", "message": f"its {action} is under way", "hint": hint}
 
 
 def _put_away(found: FoundFile, known: Document, state: FileState) -> Claim:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestd.errors import FileTaken, StoreRefused
+from ingestd.ledger.actions import Actions
 from ingestd.ledger.claims import Claims
 from ingestd.ledger.entry import FILES, count_fields, now, path_fields, progress_fields
 from ingestd.mongo import Document, Mongo
@@ -25,6 +26,7 @@ _INDEXES = (
     ("duplicate_of", "path"),
     ("source_name", "is_put_away"),
     ("has_rows", "source_name"),
+    ("doing.action", "source_name"),
 )
 """What the queries here, in ``visible.py`` and in ``api/`` rely on."""
 
@@ -66,6 +68,7 @@ class Ledger:
     def __init__(self, mongo: Mongo) -> None:
         self._mongo = mongo
         self.claims = Claims(mongo)
+        self.actions = Actions(mongo)
         self._commits: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def prepare(self) -> None:

@@ -117,7 +117,8 @@ class Loading:
         repeats: list[Repeats | None] = [None] * len(chunks)
         if unique_columns(job.source):
             repeats = [*await find_repeats(job.plan, job.layout, self.desk.workers)]
-        if job.source.errors.has_budget and not job.claim.start.row:
+        is_limited = job.source.errors.has_budget and not job.claim.ignores_budget
+        if is_limited and not job.claim.start.row:
             await self._spend_budget(job, repeats)
         return repeats[len(chunks) - len(job.remaining_chunks) :]
 
@@ -164,6 +165,6 @@ class Loading:
 
     async def _remove_rows(self, source: SourceSpec, file: ClaimedFile) -> None:
         """Take back what an attempt stored. What an upsert changed stays as it is."""
-        await self.desk.rejects.remove_rows(file)
+        await self.desk.rejects.remove_rows(file.file_id)
         if source.load.mode == "insert":
             await self.desk.loader.remove_documents(source.name, file.file_id)

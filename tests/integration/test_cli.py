@@ -288,6 +288,44 @@ def test_files_and_errors_know_what_does_not_exist(ingestd: Run) -> None:
         assert ingestd(name, "--source", "orders").returncode == 0
 
 
+def test_a_loaded_file_can_be_undone_and_loaded_again(ingestd: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.csv", "A-1,5")
+    ingestd("load", file, "--source", "orders")
+    done = ingestd("undo", "a.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "a.csv is undone: none of its rows is left\n"
+    (entry,) = json.loads(ingestd("files", "--json").stdout)
+    assert (entry["state"], entry["actions"][0]["action"]) == ("undone", "undo")
+    assert ingestd("load", file, "--source", "orders").returncode == 0
+    told = json.loads(ingestd("forget", entry["file_id"], "--json").stdout)
+    assert told["state"] == "loaded"
+    done = ingestd("load", file, "--source", "orders", "--json")
+    assert json.loads(done.stdout)["files"][0]["state"] == "loaded"
+
+
+def test_a_failed_file_comes_back_to_its_inbox(ingestd: Run, tmp_path: Path) -> None:
+    inbox = tmp_path / "root" / "inbox" / "orders"
+    inbox.mkdir(parents=True)
+    (inbox / "a.csv").write_text("order_id\nA-1\n")
+    ingestd("load", inbox / "a.csv", "--source", "orders", "--archive")
+    assert not (inbox / "a.csv").exists()
+    done = ingestd("retry", "a.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"a.csv is back at {inbox / 'a.csv'}: the daemon loads it\n"
+    assert (inbox / "a.csv").exists()
+
+
+def test_what_cannot_be_done_with_a_file_ends_with_1_and_a_hint(
+    ingestd: Run, tmp_path: Path
+) -> None:
+    ingestd("load", write(tmp_path / "a.csv", "A-1,5"), "--source", "orders")
+    for arguments in (("retry", "a.csv"), ("undo", "b.csv"), ("forget", "b.csv")):
+        done = ingestd(*arguments)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert "hint: " in done.stderr
+
+
 def test_hostile_names_and_values_are_shown_as_text(ingestd: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "[red]\x1b]0;owned\x07\n.csv", "A-1,[bold]\x1b[31mred[/nope]")
     loaded = ingestd("load", file, "--source", "orders", FORCE_COLOR="1", COLUMNS="300")

@@ -81,7 +81,7 @@ async def test_the_failure_of_a_file_stays_when_its_rows_are_taken_back(
 ) -> None:
     await rejects.record_rows(rows(3))
     await rejects.record_file(claimed(), ERROR)
-    await rejects.remove_rows(claimed())
+    await rejects.remove_rows(claimed().file_id)
     (error,) = await mongo.find("errors", {})
     assert (error["row"], error["record"], error["state"]) == (0, None, "open")
     assert (error["error_type"], error["error_message"], error["hint"]) == (
@@ -103,7 +103,7 @@ async def test_a_failure_is_closed_when_the_file_loads_after_all_and_open_when_i
 async def test_rows_of_other_files_are_not_taken_back(rejects: Rejects, mongo: Mongo) -> None:
     await rejects.record_rows(rows(2, claimed(file_id="0123456789abcdee")))
     await rejects.record_rows(rows(2, claimed(file_id="0123456789abcdf0")))
-    await rejects.remove_rows(claimed())
+    await rejects.remove_rows(claimed().file_id)
     assert await mongo.count("errors", {}) == 4
 
 

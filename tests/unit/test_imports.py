@@ -15,7 +15,7 @@ LEVELS = (
      "refine", "infer"),
     ("files", "watch", "workers", "mongo", "mongod", "mongod_home", "connection", "ledger",
      "visible", "load", "rejects"),
-    ("pipeline", "engine"),
+    ("pipeline", "wayback", "engine"),
     ("api",),
     ("vitals", "systemd", "daemon", "cli", "demo", "__main__"),
 )  # fmt: skip

@@ -1,0 +1,83 @@
+"""``ingestd retry``, ``undo``, ``forget``: what people do with files that have ended."""
+
+import getpass
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from ingestd.api.files import as_file
+from ingestd.api.rows import to_json
+from ingestd.cli.reading import ask_mongo
+from ingestd.cli.screen import clean, show_json, stdout
+from ingestd.config.reading import read, require
+from ingestd.config.settings import Settings
+from ingestd.config.source import SourceSpec
+from ingestd.errors import ExitCode
+from ingestd.events import Events
+from ingestd.ledger import Ledger
+from ingestd.load import Loader
+from ingestd.metrics import Metrics
+from ingestd.mongo import Document, Mongo
+from ingestd.rejects import Rejects
+from ingestd.wayback import Stores
+from ingestd.wayback import forget as forget_
+from ingestd.wayback import retry as retry_
+from ingestd.wayback import undo as undo_
+
+Act = Callable[[Stores], Awaitable[Document]]
+
+
+def retry_file(location: Path | None, file: str, *, ignores_budget: bool, as_json: bool) -> int:
+    """Bring a file back to its inbox."""
+    act = partial(retry_, file=file, by=_operator(), ignores_budget=ignores_budget)
+    return _act(location, act, "{name} is back at {path}: the daemon loads it", as_json=as_json)
+
+
+def undo_file(location: Path | None, file: str, *, as_json: bool) -> int:
+    """Remove the rows of a file."""
+    act = partial(undo_, file=file, by=_operator())
+    return _act(location, act, "{name} is undone: none of its rows is left", as_json=as_json)
+
+
+def forget_file(location: Path | None, file: str, *, as_json: bool) -> int:
+    """Let a content come again."""
+    act = partial(forget_, file=file, by=_operator())
+    return _act(location, act, "{name} is loaded once more when it comes again", as_json=as_json)
+
+
+def _act(location: Path | None, act: Act, told: str, *, as_json: bool) -> int:
+    """Do it, and tell so with what the ledger says of the file then."""
+    settings, sources = require(read(location))
+    by_name = {source.name: source for source in sources}
+    entry = ask_mongo(settings, partial(_act_on, settings=settings, sources=by_name, act=act))
+    if as_json:
+        show_json(json.loads(to_json(as_file(entry))))
+    else:
+        stdout().print(told.format(name=clean(entry["name"]), path=clean(entry["path"])))
+    return ExitCode.OK
+
+
+async def _act_on(
+    mongo: Mongo, settings: Settings, sources: dict[str, SourceSpec], act: Act
+) -> Document:  # fmt: skip
+    """Raises StoreAway at once, instead of waiting, when MongoDB is away from the beginning."""
+    await mongo.connect()
+    stores = Stores(
+        sources, settings.paths, Ledger(mongo), Loader(mongo, settings.load), Rejects(mongo),
+        Events(Metrics()),
+    )  # fmt: skip
+    await stores.ledger.prepare()
+    await stores.rejects.prepare()
+    return await act(stores)
+
+
+def _operator() -> str:
+    """Who runs the command, and where."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as containers have them
+        user = f"uid {os.geteuid()}"
+    return f"{user}@{socket.gethostname()}"

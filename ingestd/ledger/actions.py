@@ -1,0 +1,149 @@
+"""What people do with files that have ended: recorded before it is done, finished by whoever comes.
+
+Each action is taken up by one change of the file's entry, which also says that it is under way:
+until it is finished nothing else is done with the file, and nobody claims it. What a crash cuts
+off is taken up again by the same command, or at the next start.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ingestd.errors import ActionRefused, UnknownFile
+from ingestd.ledger.entry import FILES, now
+from ingestd.mongo import Document, Mongo
+from ingestd.records import FileState
+
+_MOST_REMEMBERED = 100
+"""Actions of one file."""
+
+
+class Action(StrEnum):
+    """What can be done with a file; the names of commands."""
+
+    RETRY = "retry"
+    UNDO = "undo"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An action that somebody asks for. ``details`` are remembered with it."""
+
+    action: Action
+    by: str
+    details: Document = field(default_factory=dict)
+
+    def as_document(self) -> Document:
+        """What the ledger remembers of it."""
+        return {"action": self.action.value, "by": self.by, "at": now(), **self.details}
+
+
+class Actions:
+    """The ledger of actions. Calls wait while MongoDB is away, and are safe to repeat."""
+
+    def __init__(self, mongo: Mongo) -> None:
+        self._mongo = mongo
+
+    async def find(self, text: str, sources: Iterable[str] = ()) -> Document:
+        """The entry of the file with that id, or of the one of these sources with that name.
+
+        Raises:
+            UnknownFile: there is none.
+            ActionRefused: there are several of that name.
+        """
+        named = {"source_name": {"$in": list(sources)}, "name": text, "duplicate_of": None}
+        found = await self._find({"_id": text}) or await self._find(named)
+        if not found:
+            raise UnknownFile(f"there is no file {text}", "see `ingestd files` for what there is")
+        if len(found) > 1:
+            ids = ", ".join(entry["_id"] for entry in found[:10])
+            raise ActionRefused(f"{len(found)} files are called {text}", f"say which one: {ids}")
+        return found[0]
+
+    async def begin(
+        self, identity: str, asked: Asked, states: Sequence[FileState], fields: Document
+    ) -> Document:
+        """Take a file up in one of these states, and change ``fields`` of its entry.
+
+        One that the same action left unfinished is taken up again, as it was begun. Until
+        ``finish`` nothing else is done with the file.
+
+        Returns:
+            the entry as it is now.
+        Raises:
+            UnknownFile, ActionRefused: the file is not there, or not in such a state.
+        """
+        doing = {**asked.as_document(), "token": uuid.uuid4().hex}
+        begun = await self._change(identity, asked, states, {**fields, "doing": doing})
+        if begun is None:
+            match = {"_id": identity, "doing.action": asked.action.value}
+            begun = await self._update(match, {"$set": {"doing.token": doing["token"]}})
+        return begun or await self._refuse(identity, asked, states)
+
+    async def finish(self, entry: Document, fields: Document) -> Document:
+        """Everything is done; whoever was overtaken by another that did the same changes nothing.
+
+        Returns:
+            the entry as it is now.
+        """
+        match = {"_id": entry["_id"], "doing.token": entry["doing"]["token"]}
+        done = await self._update(match, {"$set": fields, "$unset": {"doing": ""}})
+        return done or await self.find(entry["_id"])
+
+    async def note(
+        self, identity: str, asked: Asked, states: Sequence[FileState], fields: Document
+    ) -> Document:
+        """Do what is done by changing ``fields`` of a file's entry; raises like ``begin``."""
+        done = await self._change(identity, asked, states, fields)
+        return done or await self._refuse(identity, asked, states)
+
+    async def under_way(self, sources: Sequence[str]) -> list[Document]:
+        """Entries with an action that was begun and not finished."""
+        actions = [action.value for action in Action]
+        return await self._find(
+            {"doing.action": {"$in": actions}, "source_name": {"$in": list(sources)}}
+        )
+
+    async def _change(
+        self, identity: str, asked: Asked, states: Sequence[FileState], fields: Document
+    ) -> Document | None:
+        """A new attempt: whoever loaded the file and has not heard so yet finds that it is over."""
+        match = {
+            "_id": identity, "state": {"$in": [state.value for state in states]},
+            "doing": None, "duplicate_of": None,
+        }  # fmt: skip
+        remembered = {"$each": [asked.as_document()], "$slice": -_MOST_REMEMBERED}
+        change = {"$set": fields, "$push": {"actions": remembered}, "$inc": {"attempts": 1}}
+        return await self._update(match, change)
+
+    async def _update(self, match: Document, change: Document) -> Document | None:
+        return await self._mongo.patiently(
+            "writing the ledger", lambda: self._mongo.update_returning(FILES, match, change)
+        )
+
+    async def _find(self, match: Document) -> list[Document]:
+        return await self._mongo.patiently(
+            "reading the ledger", lambda: self._mongo.find(FILES, match)
+        )
+
+    async def _refuse(
+        self, identity: str, asked: Asked, states: Sequence[FileState]
+    ) -> Document:  # fmt: skip
+        entry = await self.find(identity)
+        first, doing, name = entry.get("duplicate_of"), entry.get("doing"), entry["name"]
+        if first is not None:
+            raise ActionRefused(
+                f"{name} is a duplicate: nothing of it was loaded", f"the first one is {first}"
+            )
+        if doing is not None:
+            raise ActionRefused(
+                f"the {doing['action']} of {name} is under way",
+                f"if it was cut off: ingestd {doing['action']} {identity}",
+            )
+        allowed = " or ".join(states)
+        raise ActionRefused(
+            f"{name} is {entry['state']}: {asked.action} is for files that are {allowed}",
+            f"see `ingestd files {identity}`",
+        )

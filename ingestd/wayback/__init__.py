@@ -1,0 +1,34 @@
+"""The way back: what people do with files that have ended.
+
+Each action is a function of the stores, a file (its id, or its name) and who asks. It returns the
+file's ledger entry, may be repeated, and finishes what a crash cut off. What cannot be done raises
+``ActionRefused`` and changes nothing.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from ingestd.errors import IngestdError
+from ingestd.ledger import Action
+from ingestd.mongo import Document
+from ingestd.wayback.forget import forget
+from ingestd.wayback.retry import finish_retry, retry
+from ingestd.wayback.stores import Stores
+from ingestd.wayback.undo import finish_undo, undo
+
+__all__ = ["Stores", "finish_actions", "forget", "retry", "undo"]
+
+_FINISH: Mapping[str, Callable[[Stores, Document], Awaitable[Document]]] = {
+    Action.RETRY: finish_retry,
+    Action.UNDO: finish_undo,
+}
+"""How each action that takes several steps goes on once it is begun; each may be repeated."""
+
+
+async def finish_actions(stores: Stores) -> None:
+    """Finish what a crash cut off. One that cannot be finished is told, and keeps no other."""
+    for entry in await stores.ledger.actions.under_way(list(stores.sources)):
+        action = entry["doing"]["action"]
+        try:
+            await _FINISH[action](stores, entry)
+        except IngestdError as error:
+            stores.events.action_failed(action, entry, error.message, error.hint)

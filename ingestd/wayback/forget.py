@@ -1,0 +1,23 @@
+"""``forget``: the same content may come again."""
+
+from ingestd.ledger import Action, Asked
+from ingestd.mongo import Document
+from ingestd.records import UNFINISHED, FileState
+from ingestd.wayback.stores import Stores
+
+_STATES = [state for state in FileState if state not in UNFINISHED]
+
+
+async def forget(stores: Stores, file: str, by: str) -> Document:
+    """Load the content again when it comes again, in the place of the rows that are there.
+
+    Until then they stay, and can be seen. What did not load is loaded again anyway.
+
+    Raises:
+        UnknownFile, ActionRefused: it is being loaded, or a duplicate.
+    """
+    entry = await stores.find(file)
+    asked, fields = Asked(Action.FORGET, by), {"is_forgotten": True}
+    forgotten = await stores.ledger.actions.note(entry["_id"], asked, _STATES, fields)
+    stores.events.action_done(Action.FORGET, forgotten)
+    return forgotten

@@ -1,0 +1,86 @@
+"""``retry``: a file that failed or is held comes back to its inbox, where it is loaded again."""
+
+import os
+
+from anyio import to_thread
+
+from ingestd.config.source import SourceSpec
+from ingestd.errors import ActionRefused, FileUnavailable
+from ingestd.files import explaining, move
+from ingestd.ledger import Action, Asked, path_fields, path_in
+from ingestd.mongo import Document
+from ingestd.records import FileState
+from ingestd.rejects import error_report_of
+from ingestd.watch.patterns import compile_pattern
+from ingestd.wayback.stores import Stores
+
+_STATES = (FileState.FAILED, FileState.HELD)
+
+
+async def retry(stores: Stores, file: str, by: str, *, ignores_budget: bool = False) -> Document:
+    """Bring a file back to where it came from; whoever watches there loads it.
+
+    ``ignores_budget``: however many of its rows are refused.
+
+    Raises:
+        UnknownFile, ActionRefused: it is in another state, or its place is not free.
+        FileUnavailable: it is not where it was put, or cannot be moved.
+    """
+    entry = await stores.find(file)
+    if not entry.get("doing"):
+        await to_thread.run_sync(_require_way_back, stores, entry)
+    fields = {"failures": 0, "retry_at": None, "ignores_budget": ignores_budget}
+    asked = Asked(Action.RETRY, by, {"ignores_budget": ignores_budget})
+    begun = await stores.ledger.actions.begin(entry["_id"], asked, _STATES, fields)
+    return await finish_retry(stores, begun)
+
+
+async def finish_retry(stores: Stores, entry: Document) -> Document:
+    """Move the file. When it cannot be moved, it stays where it is, as if nobody had asked."""
+    actions, source = stores.ledger.actions, stores.source_of(entry)
+    try:
+        await to_thread.run_sync(_bring_back, entry, source)
+    except FileUnavailable:
+        await actions.finish(entry, {})
+        raise
+    fields = path_fields("archived_to", None) | {"is_put_away": False}
+    back = await actions.finish(entry, fields)
+    stores.events.action_done(Action.RETRY, back)
+    return back
+
+
+def _require_way_back(stores: Stores, entry: Document) -> None:
+    """Raises ActionRefused where nobody would find the file, or another one has its name."""
+    place, lies_at = path_in(entry, "path"), path_in(entry, "archived_to")
+    source = stores.source_of(entry)
+    pattern = compile_pattern(source.file_pattern, stores.paths.inbox)
+    assert place is not None
+    if not place.is_relative_to(pattern.base) or not pattern.matches(
+        place.relative_to(pattern.base).parts
+    ):
+        raise ActionRefused(
+            f"{entry['name']} came from a place that source {source.name} does not watch",
+            f"ingestd load '{lies_at or place}' --source {source.name}",
+        )
+    if lies_at is not None and os.path.lexists(place):
+        raise ActionRefused(
+            f"another {entry['name']} is in the inbox", "try again when it is loaded"
+        )
+
+
+def _bring_back(entry: Document, source: SourceSpec) -> None:
+    """The file to its inbox, its report away, its done-marker beside it.
+
+    Raises:
+        FileUnavailable: it cannot be moved.
+    """
+    place, lies_at = path_in(entry, "path"), path_in(entry, "archived_to")
+    assert place is not None
+    if lies_at is not None:
+        place = move(lies_at, place)
+        with explaining("unwritable_file", lies_at):
+            error_report_of(lies_at).unlink(missing_ok=True)
+    with explaining("unwritable_file", place):
+        os.utime(place)  # it waits in the inbox: a change brings it up at once
+        if source.done_marker is not None:
+            place.with_name(place.name + source.done_marker).touch()

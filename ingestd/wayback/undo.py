@@ -1,0 +1,39 @@
+"""``undo``: all rows of one file go, at one moment for readers."""
+
+from ingestd.errors import ActionRefused
+from ingestd.ledger import Action, Asked
+from ingestd.mongo import Document
+from ingestd.records import COMMITTED, FileState
+from ingestd.wayback.stores import Stores
+
+
+async def undo(stores: Stores, file: str, by: str) -> Document:
+    """Take a loaded file back: readers see none of its rows from now on, then they are removed.
+
+    Its original stays in the archive. Dropped again, it is loaded again.
+
+    Raises:
+        UnknownFile, ActionRefused: it is not loaded, or its rows have replaced others.
+    """
+    entry = await stores.find(file)
+    if entry["state"] == FileState.UNDONE and not entry.get("doing"):
+        return entry
+    is_upsert = stores.source_of(entry).load.mode == "upsert"
+    if is_upsert or await stores.loader.has_versions(entry["source_name"], entry["_id"]):
+        raise ActionRefused(
+            f"the rows of {entry['name']} replaced others, which are not kept",
+            "load the files that had them again: `ingestd forget` them, and drop them",
+        )
+    fields = {"state": FileState.UNDONE.value, "has_rows": True}
+    asked = Asked(Action.UNDO, by)
+    begun = await stores.ledger.actions.begin(entry["_id"], asked, COMMITTED, fields)
+    return await finish_undo(stores, begun)
+
+
+async def finish_undo(stores: Stores, entry: Document) -> Document:
+    """Remove what nobody may see any more."""
+    await stores.loader.remove_documents(entry["source_name"], entry["_id"])
+    await stores.rejects.remove_rows(entry["_id"])
+    undone = await stores.ledger.actions.finish(entry, {"has_rows": False})
+    stores.events.action_done(Action.UNDO, undone)
+    return undone

@@ -1,0 +1,230 @@
+"""What people do with files that have ended: retry, undo, forget."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline_world import World, csv, many, opened, source
+
+from ingestd.errors import ActionRefused, FileUnavailable, UnknownFile
+from ingestd.ledger import Action, Asked
+from ingestd.records import COMMITTED, FileState
+from ingestd.visible import visible_runs
+from ingestd.wayback import forget, retry, undo
+
+OLD = csv((1, 1, "a"), (2, -2, "b"))
+STRICT = source(errors={"max_rows": 0})
+UPSERT = source(
+    load={"mode": "upsert", "key": ["id"]},
+    validation_rules={"amount": {"min": 0}, "id": {"not_null": True}},
+)
+
+
+@pytest.fixture
+async def world(mongo_uri: str, database: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(mongo_uri, database, tmp_path) as world:
+        yield world
+
+
+def actions(world: World) -> list[tuple[str, str]]:
+    (file,) = world.files
+    return [(action["action"], action["by"]) for action in file["actions"]]
+
+
+# undo
+
+
+async def test_undo_removes_all_rows_and_rejections_of_that_file_alone(world: World) -> None:
+    result = await world.load("a.csv", many(300))
+    await world.load("b.csv", csv((1000, 1, "b"), (1001, -1, "b")))
+    undone = await undo(world.stores, result.file_id, "ada")
+    assert (undone["state"], undone["has_rows"]) == ("undone", False)
+    assert world.ids() == [1000]
+    assert [error["file"] for error in world.rows("errors")] == ["b.csv"]
+    assert [a["by"] for a in undone["actions"]] == ["ada"]
+    assert len(world.found("archive")) == 2
+
+
+async def test_undo_again_changes_nothing(world: World) -> None:
+    await world.load("a.csv", OLD)
+    first = await undo(world.stores, "a.csv", "ada")
+    assert await undo(world.stores, "a.csv", "bob") == first
+
+
+async def test_readers_lose_all_rows_before_the_first_is_removed(world: World) -> None:
+    result = await world.load("a.csv", OLD)
+    asked, fields = Asked(Action.UNDO, "ada"), {"state": "undone", "has_rows": True}
+    begun = await world.desk.ledger.actions.begin(result.file_id, asked, COMMITTED, fields)
+    runs = await visible_runs(world.mongo, source())
+    assert world.ids() == [1]
+    assert runs is not None
+    assert begun["processed_at"] in runs.hidden
+
+
+async def test_an_undone_file_is_loaded_again_when_it_is_dropped_again(world: World) -> None:
+    await world.load("a.csv", OLD)
+    await undo(world.stores, "a.csv", "ada")
+    result = await world.load("a.csv", OLD)
+    assert result.state is FileState.ARCHIVED
+    assert world.ids() == [1]
+    assert len(world.rows("errors")) == 1
+
+
+async def test_undo_of_what_is_not_loaded_is_refused_with_its_state(world: World) -> None:
+    await world.load("a.csv", b"id,note\n1,a\n")
+    with pytest.raises(ActionRefused, match=r"a.csv is failed: undo is for .* loaded or archived"):
+        await undo(world.stores, "a.csv", "ada")
+    with pytest.raises(UnknownFile, match=r"there is no file b\.csv"):
+        await undo(world.stores, "b.csv", "ada")
+
+
+async def test_undo_of_upserted_rows_is_refused_because_others_are_gone(world: World) -> None:
+    upserts = world.configured(UPSERT)
+    await upserts.load("a.csv", csv((1, 1, "a")))
+    with pytest.raises(ActionRefused, match="replaced others"):
+        await undo(upserts.stores, "a.csv", "ada")
+    with pytest.raises(ActionRefused, match="replaced others"):
+        await undo(world.stores, "a.csv", "ada")  # the source has become one of inserts since
+    assert upserts.ids() == [1]
+
+
+async def test_a_duplicate_is_refused_naming_the_first_file(world: World) -> None:
+    first = await world.load("a.csv", OLD)
+    await world.load("b.csv", OLD)
+    with pytest.raises(ActionRefused, match=first.file_id):
+        await undo(world.stores, f"{first.file_id}-1", "ada")
+    assert world.ids() == [1]
+
+
+async def test_a_name_that_several_files_have_is_refused_naming_their_ids(world: World) -> None:
+    first = await world.load("a.csv", OLD)
+    second = await world.load("a.csv", csv((3, 3, "c")))
+    with pytest.raises(ActionRefused, match="2 files are called") as refusal:
+        await undo(world.stores, "a.csv", "ada")
+    assert first.file_id in refusal.value.hint
+    assert second.file_id in refusal.value.hint
+
+
+async def test_nothing_else_is_done_with_a_file_while_an_action_is_under_way(
+    world: World,
+) -> None:
+    result = await world.load("a.csv", OLD)
+    asked, fields = Asked(Action.UNDO, "ada"), {"state": "undone", "has_rows": True}
+    await world.desk.ledger.actions.begin(result.file_id, asked, COMMITTED, fields)
+    with pytest.raises(ActionRefused, match=r"the undo of a\.csv is under way"):
+        await forget(world.stores, "a.csv", "bob")
+    ((answer, retry_s),) = await world.offer(world.drop("again.csv", OLD))
+    assert answer is None
+    assert retry_s is not None
+    assert world.blocked() == ["its undo is under way"]
+    await undo(world.stores, "a.csv", "bob")
+    ((answer, _),) = await world.offer_inbox()
+    assert answer is not None
+    assert answer.state is FileState.ARCHIVED
+    assert world.ids() == [1]
+
+
+# forget
+
+
+async def test_a_forgotten_content_is_loaded_again_in_the_place_of_its_rows(world: World) -> None:
+    first = await world.load("a.csv", OLD)
+    await forget(world.stores, "a.csv", "ada")
+    assert world.ids() == [1]
+    laxer = world.configured(source(validation_rules={}))
+    result = await laxer.load("a.csv", OLD)
+    assert (result.file_id, result.state) == (first.file_id, FileState.ARCHIVED)
+    assert (laxer.ids(), laxer.rows("errors")) == ([1, 2], [])
+    (file,) = laxer.files
+    assert {row["processed_at"] for row in laxer.rows()} == {file["processed_at"]}
+    assert (await laxer.load("b.csv", OLD)).state is FileState.DUPLICATE
+
+
+# retry
+
+
+async def test_retry_brings_a_failed_file_back_and_it_loads_once_its_source_is_mended(
+    world: World,
+) -> None:
+    content = b"id,amount\n1,1\n"
+    await world.load("a.csv", content)
+    assert world.found("failed", "orders") == ["a.csv", "a.csv.error.json"]
+    mended = world.configured(source(schema={"id": "int64", "amount": "float64"}))
+    await retry(mended.stores, "a.csv", "ada")
+    assert (mended.found("failed"), mended.found("inbox", "orders")) == ([], ["a.csv"])
+    ((result, _),) = await mended.offer_inbox()
+    assert result is not None
+    assert result.state is FileState.ARCHIVED
+    assert mended.ids() == [1]
+    assert [error["state"] for error in mended.rows("errors")] == ["replayed"]
+    assert actions(mended) == [("retry", "ada")]
+
+
+async def test_retry_ignores_the_budget_when_it_is_told_to(world: World) -> None:
+    world = world.configured(STRICT)
+    assert (await world.load("a.csv", OLD)).state is FileState.HELD
+    await retry(world.stores, "a.csv", "ada")
+    ((result, _),) = await world.offer_inbox()
+    assert result is not None
+    assert result.state is FileState.HELD
+    await retry(world.stores, "a.csv", "ada", ignores_budget=True)
+    ((result, _),) = await world.offer_inbox()
+    assert result is not None
+    assert result.state is FileState.ARCHIVED
+    assert world.ids() == [1]
+    assert [error["row"] for error in world.rows("errors", state="open")] == [2]
+
+
+async def test_retry_of_a_file_that_is_back_already_is_fine(world: World) -> None:
+    await world.load("a.csv", b"id\n1\n")
+    await retry(world.stores, "a.csv", "ada")
+    back = await retry(world.stores, "a.csv", "ada")
+    assert back["archived_to"] is None
+    assert world.found("inbox", "orders") == ["a.csv"]
+
+
+async def test_retry_makes_the_done_marker_that_its_source_wants(world: World) -> None:
+    world = world.configured(source(done_marker=".done"))
+    await world.load("a.csv", b"id\n1\n")
+    await retry(world.stores, "a.csv", "ada")
+    assert world.found("inbox", "orders") == ["a.csv", "a.csv.done"]
+
+
+async def test_retry_overwrites_no_other_file_in_the_inbox(world: World) -> None:
+    await world.load("a.csv", b"id\n1\n")
+    world.drop("a.csv", OLD)
+    with pytest.raises(ActionRefused, match=r"another a\.csv is in the inbox"):
+        await retry(world.stores, "a.csv", "ada")
+    assert world.found("failed", "orders") == ["a.csv", "a.csv.error.json"]
+
+
+async def test_retry_of_a_file_that_somebody_removed_says_so_and_may_be_repeated(
+    world: World,
+) -> None:
+    content = b"id\n1\n"
+    result = await world.load("a.csv", content)
+    assert result.moved_to is not None
+    result.moved_to.unlink()
+    with pytest.raises(FileUnavailable, match="it is gone"):
+        await retry(world.stores, "a.csv", "ada")
+    result.moved_to.write_bytes(content)
+    await retry(world.stores, "a.csv", "ada")
+    assert world.found("inbox", "orders") == ["a.csv"]
+
+
+async def test_retry_of_a_file_from_elsewhere_names_the_command_that_loads_it(
+    world: World, tmp_path: Path
+) -> None:
+    await world.load("a.csv", b"id\n1\n")
+    moved: dict[str, Any] = {"$set": {"path": str(tmp_path / "elsewhere" / "a.csv")}}
+    await world.mongo.update("files", {}, moved)
+    with pytest.raises(ActionRefused, match="does not watch") as refusal:
+        await retry(world.stores, "a.csv", "ada")
+    assert refusal.value.hint.startswith("ingestd load '")
+
+
+async def test_retry_of_a_loaded_file_is_refused(world: World) -> None:
+    await world.load("a.csv", OLD)
+    with pytest.raises(ActionRefused, match="retry is for files that are failed or held"):
+        await retry(world.stores, "a.csv", "ada")

@@ -1,0 +1,116 @@
+"""A crash just before and just after every write of an action, then a restart, then once more."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pipeline_world import Crash, CrashingMongo, World, csv, many, opened, source
+
+from ingestd.config.source import SourceSpec
+from ingestd.mongo import Document
+from ingestd.wayback import Stores, forget, retry, undo
+
+SOURCE = source()
+OTHER = csv((1000, 1, "b"), (1001, -1, "b"))
+
+
+@pytest.fixture
+async def world(mongo_uri: str, database: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(mongo_uri, database, tmp_path) as world:
+        yield world
+
+
+@dataclass(frozen=True)
+class Deed:
+    """An action on ``a.csv``, and what must be so whenever it was done, however often."""
+
+    act: Callable[[Stores], Awaitable[Any]]
+    is_well: Callable[[World], None]
+    content: bytes = many(100)
+    spec: SourceSpec = SOURCE
+
+
+def entry_of(world: World) -> Document:
+    (entry,) = (file for file in world.files if file["name"] == "a.csv")
+    assert entry.get("doing") is None
+    return entry
+
+
+def others_are_untouched(world: World) -> None:
+    assert [row["id"] for row in world.rows() if row["id"] >= 1000] == [1000]
+    assert [error["row"] for error in world.rows("errors", file="b.csv")] == [2]
+
+
+def is_undone(world: World) -> None:
+    entry = entry_of(world)
+    assert (entry["state"], entry["has_rows"]) == ("undone", False)
+    assert world.ids() == [1000]
+    assert world.rows("errors", file="a.csv") == []
+
+
+def is_back(world: World) -> None:
+    entry = entry_of(world)
+    assert (entry["state"], entry["archived_to"]) == ("failed", None)
+    assert world.found("inbox", "orders") == ["a.csv"]
+    assert world.found("failed") == []
+
+
+def is_forgotten(world: World) -> None:
+    assert entry_of(world)["is_forgotten"]
+    assert len(world.ids()) == 91
+
+
+DEEDS = {
+    "undo": Deed(partial(undo, file="a.csv", by="ada"), is_undone),
+    "retry": Deed(partial(retry, file="a.csv", by="ada"), is_back, b"id\n1\n"),
+    "forget": Deed(partial(forget, file="a.csv", by="ada"), is_forgotten),
+}
+
+
+async def begin(world: World, deed: Deed) -> World:
+    """An empty world but for the two files."""
+    world.client.drop_database(world.desk.settings.mongo.database)
+    for path in (path for path in world.root.rglob("*") if path.is_file()):
+        path.unlink()
+    world = world.on(world.mongo).configured(deed.spec)
+    await world.desk.ledger.prepare()
+    await world.load("b.csv", OTHER)
+    await world.load("a.csv", deed.content)
+    return world
+
+
+async def crash(world: World, deed: Deed, at: int | None, *, is_after: bool = False) -> int:
+    """Do it, and crash at the ``at``-th write; how many there were."""
+    settings = world.desk.settings.mongo
+    assert settings.uri
+    mongo = CrashingMongo(settings.uri.get_secret_value(), settings, world.desk.events)
+    await mongo.connect()
+    mongo.begin(at, is_after=is_after)
+    with suppress(Crash):
+        await deed.act(world.on(mongo).stores)
+    mongo.close()
+    return mongo.writes
+
+
+@pytest.mark.parametrize("name", DEEDS)
+async def test_a_crash_at_any_write_of_an_action_changes_nothing_in_the_end(
+    world: World, name: str
+) -> None:
+    deed = DEEDS[name]
+    world = await begin(world, deed)
+    writes = await crash(world, deed, None)
+    deed.is_well(world)
+    for at in range(1, writes + 1):
+        for is_after in (False, True):
+            world = await begin(world, deed)
+            assert await crash(world, deed, at, is_after=is_after) == at
+            await world.recover()
+            if at > 1 or is_after:  # it was begun, so the restart has finished it
+                deed.is_well(world)
+            await deed.act(world.stores)
+            deed.is_well(world)
+            others_are_untouched(world)
