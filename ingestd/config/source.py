@@ -10,12 +10,14 @@ from ingestd.config.settings import Section
 from ingestd.config.values import (
     Bound,
     CheckName,
+    Currencies,
     Delimiter,
     DoneMarker,
     Encoding,
     FilePattern,
     Quote,
     SourceName,
+    Thousands,
     TimeFormats,
     TimeZone,
 )
@@ -51,6 +53,16 @@ class ColumnSpec(Section):
     """Time zone of date-times that carry none; stored in UTC."""
     ambiguous: Literal["reject", "earliest", "latest"] = "reject"
     """Which moment a time means that the clocks of ``timezone`` showed twice."""
+    decimal: Literal[".", ","] | None = None
+    """What stands before a fraction; default ``csv.decimal``."""
+    thousands: Thousands | None = None
+    """What stands between groups of three digits; default ``csv.thousands``."""
+    currency: Currencies | None = None
+    """Signs of which a number may have one, before or behind it."""
+    percent: bool = False
+    """``12.5 %`` stands for 0.125, and the sign has to be there."""
+    accounting: bool = False
+    """``(5)`` and ``5-`` are negative."""
     precision: int = Field(default=34, ge=1, le=34)
     scale: int = Field(default=6, ge=0, le=34)
     encoding: Literal["hex", "base64"] = "base64"
@@ -64,6 +76,11 @@ class ColumnSpec(Section):
     def formats(self) -> tuple[str, ...]:
         """The formats to be tried in turn; none means ISO 8601."""
         return (self.format,) if isinstance(self.format, str) else self.format or ()
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """The currency signs that a number may have."""
+        return (self.currency,) if isinstance(self.currency, str) else self.currency or ()
 
     @model_validator(mode="before")
     @classmethod
@@ -118,6 +135,8 @@ class CsvSpec(Section):
     null_values: tuple[str, ...] = ("",)
     trim: bool = False
     decimal: Literal[".", ","] = "."
+    thousands: Thousands = ""
+    """What stands between groups of three digits; empty: nothing."""
 
 
 Place = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -208,6 +227,16 @@ class SourceSpec(Section):
             csv = value.get("csv", {})
             value = {**value, "csv": {"delimiter": "\t", **csv} if isinstance(csv, dict) else csv}
         return value
+
+    def as_written(self, name: str) -> ColumnSpec:
+        """A column of the schema with what ``[csv]`` says of the numbers in all columns."""
+        column = self.columns[name]
+        changes = {
+            option: value
+            for option, value in (("decimal", self.csv.decimal), ("thousands", self.csv.thousands))
+            if getattr(column, option) is None
+        }
+        return column.model_copy(update=changes)
 
     @property
     def config_hash(self) -> str:

@@ -33,6 +33,18 @@ def _check(is_allowed: Callable[[str], object], allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _check_each(is_allowed: Callable[[str], object], allowed: str) -> BeforeValidator:
+    """Of one text, or of several."""
+
+    def check(value: object) -> object:
+        texts = value if isinstance(value, list | tuple) else [value]
+        if not texts or not all(isinstance(text, str) and is_allowed(text) for text in texts):
+            raise ValueError(allowed)
+        return value
+
+    return BeforeValidator(check)
+
+
 def _check_bound(value: object) -> object:
     is_scalar = isinstance(value, bool | int | float | str | date | time)
     if not is_scalar or (isinstance(value, float) and not math.isfinite(value)):
@@ -52,17 +64,8 @@ def _check_uri(uri: SecretStr) -> SecretStr:
     return uri
 
 
-def _check_time_formats(value: object) -> object:
-    formats = value if isinstance(value, list | tuple) else [value]
-    if not formats or not all(map(_is_time_format, formats)):
-        raise ValueError('write it like "%Y-%m-%d" or "%H:%M:%S"')
-    return value
-
-
-def _is_time_format(value: object) -> bool:
-    if not isinstance(value, str):
-        return False
-    return value in EPOCHS or _TIME_DIRECTIVE.search(value) is not None
+def _is_time_format(text: str) -> bool:
+    return text in EPOCHS or _TIME_DIRECTIVE.search(text) is not None
 
 
 def _check_timezone(name: str) -> str:
@@ -126,7 +129,10 @@ CheckName = Annotated[
         "allowed: a lower-case letter, then up to 63 of a-z 0-9 _",
     ),
 ]
-TimeFormats = Annotated[str | tuple[str, ...], BeforeValidator(_check_time_formats)]
+TimeFormats = Annotated[
+    str | tuple[str, ...],
+    _check_each(_is_time_format, 'write it like "%Y-%m-%d" or "%H:%M:%S"'),
+]
 Delimiter = Annotated[
     str,
     _check(
@@ -139,6 +145,20 @@ Quote = Annotated[
     _check(
         re.compile(r"[\x21-\x7e]?").fullmatch,
         "allowed: one ASCII character that is not blank, or empty for none",
+    ),
+]
+Thousands = Annotated[
+    str,
+    _check(
+        re.compile(r"[^0-9A-Za-z+\-()%]?").fullmatch,
+        'allowed: one character that is no letter, digit or sign, such as "," or " ", or empty',
+    ),
+]
+Currencies = Annotated[
+    str | tuple[str, ...],
+    _check_each(
+        re.compile(r"[^\s0-9+\-()%]{1,8}").fullmatch,
+        'allowed: up to 8 characters without digits, blanks and signs, such as "€" or "EUR"',
     ),
 ]
 DoneMarker = Annotated[

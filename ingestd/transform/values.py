@@ -27,6 +27,7 @@ from ingestd.transform.step import (
     without,
 )
 from ingestd.validate import TYPES, Place, Problems
+from ingestd.validate.numbers import as_literal
 from ingestd.validate.types import describe, read_literal
 
 _JSON = ColumnSpec(type="json")
@@ -129,7 +130,7 @@ def _replaced(name: str, changes: Any, context: StepContext) -> pl.Expr:
     if not isinstance(changes, dict) or not changes:
         raise place.error(f"{shown(changes)} is not a table of values", '{ "old" = "new" }')
     # the keys of a TOML table are texts, whatever the column's type
-    read = TYPES[spec.type].read(pl.col("old"), spec.model_copy(update={"format": None}))
+    read = TYPES[spec.type].read(pl.col("old"), as_literal(spec))
     old = pl.DataFrame({"old": list(changes)}, {"old": pl.String}).select(read).to_series()
     for key in old.is_null().arg_true():
         raise place.error(f"{shown(list(changes)[key])} is not {describe(spec)}")

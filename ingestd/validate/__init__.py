@@ -35,7 +35,6 @@ from ingestd.validate.types import (
     parse_objectid,
     text_type,
     whole_number,
-    with_decimal_point,
 )
 from ingestd.validate.validator import (
     BoundCheck,
@@ -149,10 +148,8 @@ def dtypes_of(schema: Schema) -> dict[str, pl.DataType]:
 
 def read_text(name: str, source: SourceSpec) -> pl.Expr:
     """The values of a column of texts."""
-    spec, text = source.columns[name], pl.col(name)
-    if source.csv.decimal == "," and spec.type in ("float32", "float64", "decimal"):
-        text = with_decimal_point(text)
-    return TYPES[spec.type].read(text, spec).alias(name)
+    spec = source.as_written(name)
+    return TYPES[spec.type].read(pl.col(name), spec).alias(name)
 
 
 def check_spec(spec: ColumnSpec, place: Place) -> None:
@@ -171,7 +168,7 @@ def check_spec(spec: ColumnSpec, place: Place) -> None:
 
 
 def _bind_column(name: str, source: SourceSpec, place: Place) -> BoundColumn:
-    spec = source.columns[name]
+    spec = source.as_written(name)
     check_spec(spec, place.at("schema", name))
     type_ = TYPES[spec.type]
     context = ColumnContext(name, spec, type_, place.at("validation_rules", name))

@@ -10,14 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import polars as pl
 
 from ingestd.config.source import ColumnSpec
+from ingestd.validate.numbers import as_literal, number_like, plain_number
 
 Group = Literal["text", "number", "moment", "other"]
 """What may be asked of a type: lengths and patterns of texts, order of numbers and moments."""
+
+Hint: TypeAlias = tuple[pl.Expr, str]
+"""Which texts it is for, and a question or an advice about them."""
 
 LONGEST_VALUE = 200
 """Characters of a refused value that are kept."""
@@ -55,7 +60,7 @@ def text_type() -> ColumnType:
 
 def whole_number(dtype: pl.DataType) -> ColumnType:
     """Digits with an optional sign; ``42.0`` and ``1e5`` are not whole numbers here."""
-    return ColumnType("number", lambda _: dtype, lambda text, _: text.cast(dtype, strict=False))
+    return ColumnType("number", lambda _: dtype, partial(_parse_number, dtype=dtype))
 
 
 def floating_number(dtype: pl.DataType) -> ColumnType:
@@ -63,7 +68,7 @@ def floating_number(dtype: pl.DataType) -> ColumnType:
     return ColumnType(
         "number",
         lambda _: dtype,
-        lambda text, _: text.cast(dtype, strict=False),
+        partial(_parse_number, dtype=dtype),
         lambda value: pl.when(value.is_finite()).then(value),
     )
 
@@ -75,8 +80,13 @@ def decimal_dtype(spec: ColumnSpec) -> pl.DataType:
 
 def parse_decimal(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
     """Exact: more digits after the point than ``scale`` do not parse, unless they are zeros."""
+    text = plain_number(text, spec)
     is_exact = text.str.contains(rf"^[+-]?[0-9]*(?:\.[0-9]{{0,{spec.scale}}}0*)?$")
     return pl.when(is_exact).then(text.cast(decimal_dtype(spec), strict=False))
+
+
+def _parse_number(text: pl.Expr, spec: ColumnSpec, dtype: pl.DataType) -> pl.Expr:
+    return plain_number(text, spec).cast(dtype, strict=False)
 
 
 def parse_bool(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
@@ -134,12 +144,6 @@ def _are_storable(values: list[object], depth: int) -> bool:
     return depth >= 0 and all(_is_storable_value(value, depth) for value in values)
 
 
-def with_decimal_point(text: pl.Expr) -> pl.Expr:
-    """Numbers with a decimal comma; one with a point is none (``1.234`` may mean 1234)."""
-    has_point = text.str.contains(".", literal=True)
-    return pl.when(~has_point).then(text.str.replace(",", ".", literal=True))
-
-
 def describe(spec: ColumnSpec) -> str:
     """What a value of the column has to be, for messages: ``an int64``."""
     if spec.type == "json":
@@ -153,8 +157,8 @@ def describe(spec: ColumnSpec) -> str:
         # a time that its clocks skipped is the one mistake that cannot be seen
         "datetime": "" if spec.timezone == "UTC" else f" in {spec.timezone}",
     }
-    like = f" like {' or '.join(spec.formats)}" if spec.formats else ""
-    return f"{article} {spec.type}{like}{details.get(spec.type, '')}"
+    like = f" like {' or '.join(spec.formats)}" if spec.formats else number_like(spec)
+    return f"{article} {spec.type}{details.get(spec.type, '')}{like}"
 
 
 def kept(text: str | None) -> str | None:
@@ -191,8 +195,7 @@ def read_literal(value: object, spec: ColumnSpec, column_type: ColumnType) -> An
     text = _literal_text(value, column_type.group)
     if text is None:
         return None
-    iso = spec.model_copy(update={"format": None})
-    return pl.select(column_type.read(pl.lit(text, pl.String), iso)).item()
+    return pl.select(column_type.read(pl.lit(text, pl.String), as_literal(spec))).item()
 
 
 def _literal_text(value: object, group: Group) -> str | None:

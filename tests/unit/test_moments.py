@@ -155,7 +155,7 @@ def test_hours_that_the_clocks_skip_or_repeat_are_told_apart(format_: str | None
         texts = [datetime.fromisoformat(text).strftime(format_) for text in texts]
     assert told(spec, texts[0]).endswith("the clocks skipped it; is that the right timezone?")
     advice = '; the clocks showed it twice; ambiguous = "earliest" or "latest" decides'
-    assert told(spec, texts[1]).endswith(f"in Europe/Berlin{advice}")
+    assert told(spec, texts[1]).endswith(advice)
 
 
 @pytest.mark.parametrize(

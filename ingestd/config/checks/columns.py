@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 
+from ingestd.config.checks.bounds import INTEGER_RANGES
 from ingestd.config.checks.draft import Draft, Finding
 from ingestd.config.checks.names import final_columns
-from ingestd.config.source import RESERVED_COLUMNS, ColumnSpec
+from ingestd.config.naming import quoted
+from ingestd.config.source import RESERVED_COLUMNS, ColumnSpec, SourceSpec
 from ingestd.records import ROW
 
+_GROUPED = ("thousands", "currency", "accounting")
+_FRACTIONS = ("decimal", *_GROUPED, "percent")
 _OPTIONS = {
-    "decimal": ("precision", "scale"),
+    **dict.fromkeys(INTEGER_RANGES, _GROUPED),
+    "float32": _FRACTIONS,
+    "float64": _FRACTIONS,
+    "decimal": (*_FRACTIONS, "precision", "scale"),
     "date": ("format",),
     "datetime": ("format", "timezone", "ambiguous"),
     "time": ("format",),
@@ -28,6 +35,7 @@ def check_columns(draft: Draft) -> Iterator[Finding]:
     yield from _check_final_names(draft)
     for name, column in draft.spec.columns.items():
         yield from _check_options(name, column)
+        yield from _check_marks(name, draft.spec)
 
 
 def _check_final_names(draft: Draft) -> Iterator[Finding]:
@@ -48,9 +56,9 @@ def _refusal(name: str) -> str:
 
 
 def _check_options(name: str, column: ColumnSpec) -> Iterator[Finding]:
-    allowed = _OPTIONS.get(column.type, ())
-    for option in sorted(column.model_fields_set - {"type", "null_values", *allowed}):
-        hint = f"allowed for {column.type}: {', '.join(allowed) or 'null_values'}"
+    allowed = ("null_values", *_OPTIONS.get(column.type, ()))
+    for option in sorted(column.model_fields_set - {"type", *allowed}):
+        hint = f"allowed for {column.type}: {', '.join(allowed)}"
         yield Finding(("schema", name, option), f"means nothing for {column.type}", hint)
     if column.type == "decimal" and column.scale > column.precision:
         hint = f"allowed: up to the precision, {column.precision}"
@@ -59,3 +67,14 @@ def _check_options(name: str, column: ColumnSpec) -> Iterator[Finding]:
     if both:
         message = f'"{min(both)}" means both true and false'
         yield Finding(("schema", name, "true_values"), message, "set false_values, too")
+
+
+def _check_marks(name: str, source: SourceSpec) -> Iterator[Finding]:
+    """``1.234`` cannot be read when the same mark may stand before a fraction and in groups."""
+    column, written = source.columns[name], source.as_written(name)
+    said_here = {"decimal", "thousands"} & column.model_fields_set
+    has_fraction = column.type in ("float32", "float64", "decimal")
+    if said_here and has_fraction and written.thousands == written.decimal:
+        other = min({"decimal", "thousands"} - said_here, default="")
+        message = f"found {quoted(written.decimal or '')}, {f'csv.{other}' if other else 'decimal'}"
+        yield Finding(("schema", name, max(said_here)), f"{message}, too")

@@ -14,6 +14,8 @@ def check_csv(draft: Draft) -> Iterator[Finding]:
     dialect = draft.spec.csv
     if dialect.delimiter == dialect.quote:
         yield Finding(("csv", "delimiter"), f"found {quoted(dialect.quote)}, the quote, too")
+    if dialect.thousands and dialect.thousands == dialect.decimal:
+        yield Finding(("csv", "thousands"), f"found {quoted(dialect.decimal)}, csv.decimal, too")
     yield from _check_encoding(dialect)
     yield from _check_names(draft)
 
