@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from ingestd.errors import FileRefused
+from ingestd.formats.damage import refusing_damage
 
 MAGIC = b"PK\x03\x04"
 
@@ -24,18 +25,12 @@ def unzip(stream: io.BufferedReader) -> Iterator[bytes]:
     Raises:
         FileRefused: there is none or more than one; it is damaged, encrypted or no plain archive.
     """
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            member = _only_member(archive)
-            with archive.open(member) as content:
-                yield from iter(partial(content.read, _PIECE_BYTES), b"")
-    except FileRefused:
-        raise
-    except Exception as error:
-        raise FileRefused(
-            "damaged_archive", f"the zip archive is damaged: {error}",
-            "nothing of it was loaded; ask for it again",
-        ) from error  # fmt: skip
+    with (
+        refusing_damage("damaged_archive", "the zip archive"),
+        zipfile.ZipFile(stream) as archive,
+        archive.open(_only_member(archive)) as content,
+    ):
+        yield from iter(partial(content.read, _PIECE_BYTES), b"")
 
 
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:

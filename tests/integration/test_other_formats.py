@@ -3,15 +3,23 @@
 import json
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bson import Decimal128
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pipeline_world import World, csv, opened, source
 
 from ingestd.config.source import SourceSpec
+from ingestd.errors import FileRefused
+from ingestd.files import look
+from ingestd.formats import FORMATS
+from ingestd.formats.limits import Limits
+from ingestd.formats.octets import fill
 from ingestd.records import FileState
 
 SAMPLES = Path(__file__).parents[1] / "data" / "formats"
@@ -208,6 +216,37 @@ async def test_lines_that_lack_blanks_at_their_end_may_be_padded(world: World) -
     await world.load("lines.txt", (SAMPLES / "lines.txt").read_bytes())
     (short,) = world.rows(id=6)
     assert (short["note"], short["amount"]) == ("short", None)
+
+
+@pytest.mark.parametrize("name", GOOD)
+@given(data=st.data())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_damaged_in_a_file_it_is_refused_or_its_rows_add_up(
+    name: str, data: st.DataObject, tmp_path: Path
+) -> None:
+    octets = bytearray((SAMPLES / name).read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(octets) - 1))
+        octets[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    path = tmp_path / "damaged"
+    path.write_bytes(octets)
+    spec, limits = rows_of(FORMAT_OF[Path(name).suffix]), Limits()
+    form = FORMATS[spec.format]
+    with suppress(FileRefused):
+        layout = form.lay_out(path, look(path), spec, limits)
+        for chunk in fill(layout.chunks, spec, limits):
+            text = form.read([chunk], layout.shape, spec, limits)
+            assert text.frame.height + len(text.faults) == chunk.row_count
+
+
+async def test_a_text_that_is_not_utf8_refuses_a_parquet_file(world: World) -> None:
+    """Nobody checks it on the way to Polars, which would stumble over it."""
+    octets = (SAMPLES / "rows.parquet").read_bytes()
+    assert octets.count("é".encode())
+    world = world.configured(rows_of("parquet"))
+    result = await world.load("a", octets.replace("é".encode(), b"\xff\xff"))
+    assert world.files[0]["error"]["type"] == "damaged_parquet"
+    assert "UTF8" in result.message
 
 
 async def test_tabs_separate_the_cells_of_tsv(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
 from ingestd.formats.convert.rows import Row, lines_of, require_columns, require_start
+from ingestd.formats.damage import refusing_damage
 
 
 def avro_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes]:
@@ -24,18 +25,11 @@ def avro_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes]
             "missing_extra", "the file is Avro, and what reads it is not installed",
             "pip install 'ingestd[avro]', and drop the file again",
         ) from error  # fmt: skip
-    try:
+    with refusing_damage("damaged_avro", "the Avro file"):
         reader = fastavro.reader(stream)
         require_columns(_names(reader.writer_schema), source)
         rows = cast(Iterator[Row], reader)
         yield from lines_of(rows, source)
-    except FileRefused:
-        raise
-    except Exception as error:
-        raise FileRefused(
-            "damaged_avro", f"the Avro file cannot be read: {type(error).__name__} {error}",
-            "was it complete when it was dropped? ask for it again",
-        ) from error  # fmt: skip
 
 
 def _names(schema: Any) -> list[str]:

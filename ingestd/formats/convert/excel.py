@@ -20,8 +20,10 @@ from ingestd.formats.convert.rows import (
     require_seekable,
     require_start,
 )
+from ingestd.formats.damage import refusing_damage
 
 _NAME = "an Excel workbook (.xlsx)"
+_DAMAGED = ("damaged_workbook", "the workbook")
 _MAX_UNPACKED_BYTES = 2**28
 
 
@@ -39,29 +41,26 @@ def excel_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes
 
 
 def _require_moderate_size(stream: io.BufferedReader) -> None:
-    try:
-        with zipfile.ZipFile(stream) as archive:
-            size_bytes = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise _damaged(error) from error
+    with refusing_damage(*_DAMAGED), zipfile.ZipFile(stream) as archive:
+        size_bytes = sum(member.file_size for member in archive.infolist())
     if size_bytes > _MAX_UNPACKED_BYTES:
         raise FileRefused(
             "workbook_too_large",
             f"the workbook unpacks to {size_bytes} bytes; allowed: {_MAX_UNPACKED_BYTES}",
-            "save the sheet as CSV, for a source with format = \"csv\"",
-        )  # fmt: skip
+            'save the sheet as CSV, for a source with format = "csv"',
+        )
     stream.seek(0)
 
 
 def _cells(stream: io.BufferedReader, sheet: str | None) -> Iterator[list[Any]]:
     try:
-        import python_calamine as calamine  # noqa: PLC0415
+        import python_calamine as calamine  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise FileRefused(
             "missing_extra", "what reads Excel workbooks is not installed",
             "pip install 'ingestd[excel]', and drop the file again",
         ) from error  # fmt: skip
-    try:
+    with refusing_damage(*_DAMAGED):
         book = calamine.CalamineWorkbook.from_filelike(stream)
         if sheet is not None and sheet not in book.sheet_names:
             raise FileRefused(
@@ -69,8 +68,6 @@ def _cells(stream: io.BufferedReader, sheet: str | None) -> Iterator[list[Any]]:
                 f"it has {', '.join(map(repr, book.sheet_names[:50]))}; see excel.sheet",
             )  # fmt: skip
         yield from book.get_sheet_by_name(sheet or book.sheet_names[0]).iter_rows()
-    except (calamine.CalamineError, OSError) as error:
-        raise _damaged(error) from error
 
 
 def _rows(cells: Iterator[list[Any]], source: SourceSpec) -> Iterable[Row]:
@@ -94,10 +91,3 @@ def _value(cell: Any, *, is_json: bool) -> Any:
         with suppress(ValueError):
             return json.loads(cell)
     return cell
-
-
-def _damaged(error: Exception) -> FileRefused:
-    return FileRefused(
-        "damaged_workbook", f"the workbook cannot be read: {error}",
-        "does Excel open it? save it again as .xlsx",
-    )  # fmt: skip

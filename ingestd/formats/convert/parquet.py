@@ -8,13 +8,13 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from ingestd.config.source import SourceSpec
-from ingestd.errors import FileRefused
 from ingestd.formats.convert.rows import (
     lines_of,
     require_columns,
     require_seekable,
     require_start,
 )
+from ingestd.formats.damage import refusing_damage
 
 _BATCH_ROWS = 8192
 _NAME = "a Parquet file"
@@ -28,20 +28,16 @@ def parquet_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[byt
     """
     require_start(stream, b"PAR1", _NAME)
     require_seekable(stream, _NAME)
-    try:
+    with refusing_damage("damaged_parquet", "the Parquet file"):
         file = parquet.ParquetFile(stream)
         require_columns(file.schema_arrow.names, source)
         for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
             yield from _batch_lines(batch, source)
-    except (pa.ArrowException, OSError) as error:
-        raise FileRefused(
-            "damaged_parquet", f"the Parquet file cannot be read: {error}",
-            "was it complete when it was dropped? ask for it again",
-        ) from error  # fmt: skip
 
 
 def _batch_lines(batch: pa.RecordBatch, source: SourceSpec) -> Iterator[bytes]:
     """Polars writes what is plain, exactly; Python the rest."""
+    batch.validate(full=True)  # Polars takes texts on trust to be UTF-8
     frame = pl.from_arrow(_readable(batch))
     assert isinstance(frame, pl.DataFrame)
     if all(_is_plain(column) for column in frame):
