@@ -7,7 +7,6 @@ Arrow arrays, and one Arrow kernel joins the pieces of all rows. A null keeps it
 type 0x0A and no value bytes.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ from bson.raw_bson import RawBSONDocument
 from ingestd.config.source import ColumnSpec
 from ingestd.elements import NULL, Elements, Encoded, Lengths, Mask, UnencodableRows, Values
 from ingestd.records import ROW
+from ingestd.validate.json_texts import read_json
 
 _MS_PER_DAY = 86_400_000
 _AWARE: CodecOptions[dict[str, Any]] = CodecOptions(tz_aware=True)
@@ -290,7 +290,7 @@ def _json(elements: Elements, name: str, series: pl.Series) -> None:
         kind, value = NULL, b""
         if text is not None:
             try:
-                octets = bson.encode({"": json.loads(text)})
+                octets = bson.encode({"": read_json(text)})
                 kind, value = octets[4], octets[6:-1]
             except (ValueError, OverflowError, RecursionError, bson.errors.BSONError) as error:
                 bad[index] = (name, f"no BSON value: {error}")

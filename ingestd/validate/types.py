@@ -5,7 +5,6 @@ one value of the type becomes null, which the validator tells from a null in the
 floats are rounded, to the nearest that there is.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -16,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 import polars as pl
 
 from ingestd.config.source import ColumnSpec
+from ingestd.validate.json_texts import is_storable_json
 from ingestd.validate.numbers import as_literal, number_like, plain_number
 
 Group = Literal["text", "number", "moment", "other"]
@@ -29,10 +29,6 @@ LONGEST_VALUE = 200
 
 _PLAIN = r"^[ -&(-\[\]-~]*$"
 """Printable ASCII without ``'`` and ``\\``: what ``repr`` puts into quotes and leaves alone."""
-_JSON_WORTH_A_LOOK = r"\\u0000|[0-9]{19}|(?:[\[{][^\[{]*){60}"
-"""Valid JSON that BSON may refuse: NUL in a name, an integer beyond 64 bits, deep nesting."""
-_JSON_MAX_DEPTH = 99
-"""MongoDB allows 100 levels; the document itself is one."""
 
 
 def _as_it_is(value: pl.Expr) -> pl.Expr:
@@ -110,38 +106,7 @@ def parse_objectid(text: pl.Expr, _: ColumnSpec) -> pl.Expr:
 
 def parse_json(text: pl.Expr, _: ColumnSpec) -> pl.Expr:
     """The text itself where it is JSON (RFC 8259) that BSON can hold."""
-    return pl.when(text.map_batches(_is_storable_json, return_dtype=pl.Boolean)).then(text)
-
-
-def _is_storable_json(texts: pl.Series) -> pl.Series:
-    """Polars answers for the bulk; Python looks again at the few that BSON may refuse."""
-    # json_path_match has no value for a JSON null, and none for what is not JSON
-    is_null = texts.str.strip_chars(" \t\r\n") == "null"
-    is_valid = texts.str.json_path_match("$").is_not_null() | is_null
-    odd = (is_valid & texts.str.contains(_JSON_WORTH_A_LOOK)).arg_true()
-    if odd.len():
-        is_valid = is_valid.scatter(odd, [_fits_bson(text) for text in texts.gather(odd)])
-    return is_valid
-
-
-def _fits_bson(text: str) -> bool:
-    try:
-        return _is_storable_value(json.loads(text), _JSON_MAX_DEPTH)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _is_storable_value(value: object, depth: int) -> bool:
-    if isinstance(value, int):
-        return -(2**63) <= value < 2**63
-    if isinstance(value, dict):
-        has_nul = any("\0" in name for name in value)
-        return not has_nul and _are_storable(list(value.values()), depth - 1)
-    return not isinstance(value, list) or _are_storable(value, depth - 1)
-
-
-def _are_storable(values: list[object], depth: int) -> bool:
-    return depth >= 0 and all(_is_storable_value(value, depth) for value in values)
+    return pl.when(text.map_batches(is_storable_json, return_dtype=pl.Boolean)).then(text)
 
 
 def describe(spec: ColumnSpec) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from ingestd.config.source import ColumnSpec
+from ingestd.validate.json_texts import json_mistake
 from ingestd.validate.moment_hints import moment_hints
 from ingestd.validate.number_hints import number_hints
 from ingestd.validate.types import ColumnType, Hint, describe, shown_texts
@@ -21,8 +22,15 @@ def explain_unread(texts: pl.Series, spec: ColumnSpec, type_: ColumnType) -> pl.
         *(pl.when(is_meant).then(pl.lit("; " + hint)) for is_meant, hint in _hints(spec, type_)),
         pl.lit(""),
     )
-    told = pl.lit(shown_texts(texts) + f" is not {describe(spec)}") + advice
+    told = pl.lit(_fault(texts, spec)) + advice
     return texts.to_frame("text").select(told).to_series()
+
+
+def _fault(texts: pl.Series, spec: ColumnSpec) -> pl.Series:
+    if spec.type == "json":
+        faults = [f" is not JSON to be stored: {json_mistake(text)}" for text in texts]
+        return shown_texts(texts) + pl.Series(faults, dtype=pl.String)
+    return shown_texts(texts) + f" is not {describe(spec)}"
 
 
 def _hints(spec: ColumnSpec, type_: ColumnType) -> Iterator[Hint]:

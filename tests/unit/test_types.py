@@ -280,7 +280,7 @@ def test_formatted_datetime_agrees_with_strptime(moment: datetime) -> None:
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(-1e300, 1e300)
     | st.text(st.characters(exclude_categories=["Cs"])),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text("abcé$."), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text("abcé."), inner),
 )  # fmt: skip
 
 
