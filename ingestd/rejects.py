@@ -88,6 +88,24 @@ class Rejects:
             lambda: self._mongo.update(ERRORS, {"_id": row_id(file.file_id, 0)}, change),
         )
 
+    async def dismiss(self, file_id: str, rows: Sequence[int], closing: Document) -> int:
+        """Close the open rejections of a file, or of some of its rows, unmended; how many."""
+        match = {**rows_of(file_id), "state": "open"} | ({"row": {"$in": [*rows]}} if rows else {})
+        change = {"$set": {"state": "dismissed", **closing}}
+        return await self._mongo.patiently(
+            "dismissing rejections", lambda: self._mongo.update_all(ERRORS, match, change)
+        )
+
+    async def first_of(self, file_id: str, count: int) -> list[Document]:
+        """The first rejections of a file, in its order, without their texts."""
+        return await self._mongo.patiently(
+            "reading rejections",
+            lambda: self._mongo.find(
+                ERRORS, rows_of(file_id), sort=[("_id", 1)], limit=count,
+                projection={"raw": 0, "record": 0},
+            ),
+        )  # fmt: skip
+
     async def write_rejects_file(
         self, file: ClaimedFile, shape: Shape, directory: Path
     ) -> Path:  # fmt: skip

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ingestd.api import data, files, middleware, probes, rejections, sources
+from ingestd.api import actions, data, files, middleware, probes, rejections, sources
 from ingestd.api.context import CONTEXT, ApiContext
 
 ROUTES: dict[str, probes.Handler] = {
@@ -10,6 +10,7 @@ ROUTES: dict[str, probes.Handler] = {
     "/errors/{source_name}": rejections.get_errors,
     "/files": files.get_files,
     "/files/{file_id}": files.get_file,
+    "/files/{file_id}/receipt": actions.get_receipt,
     "/sources": sources.get_sources,
     "/sources/{source_name}": sources.get_source,
     "/health": probes.get_health,
@@ -17,7 +18,12 @@ ROUTES: dict[str, probes.Handler] = {
     "/health/ready": probes.get_ready,
     "/metrics": probes.get_metrics,
 }
-"""Every endpoint; all of them answer GET and HEAD."""
+"""Every endpoint that is read; all of them answer GET and HEAD."""
+
+POSTS: dict[str, probes.Handler] = {
+    f"/files/{{file_id}}/{action}": handler for action, handler in actions.HANDLERS.items()
+}
+"""Every endpoint that changes something."""
 
 _MAX_BODY_BYTES = 2**20
 
@@ -29,7 +35,9 @@ def create_app(context: ApiContext) -> web.Application:
     )
     app[CONTEXT] = context
     app.on_response_prepare.append(middleware.complete_headers)
-    app.router.add_get("/", probes.index_of(list(ROUTES)))
+    app.router.add_get("/", probes.index_of([*ROUTES, *POSTS]))
     for template, handler in ROUTES.items():
         app.router.add_get(template, handler)
+    for template, handler in POSTS.items():
+        app.router.add_post(template, handler)
     return app

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from ingestd.api.answers import PlainListing, answer_list, json_response
 from ingestd.api.context import CONTEXT, ApiContext
-from ingestd.api.problems import bad_parameter, choices, not_found
+from ingestd.api.problems import RequestRefused, bad_parameter, choices, not_found
 from ingestd.api.query import read_list_query, refuse_parameters
 from ingestd.api.rows import renderer
 from ingestd.api.walks import Walk
@@ -43,15 +43,23 @@ async def get_files(request: web.Request) -> web.StreamResponse:
 async def get_file(request: web.Request) -> web.Response:
     """One file."""
     refuse_parameters(request)
-    context, file_id = request.app[CONTEXT], request.match_info["file_id"]
-    file = None
-    if _FILE_ID.fullmatch(file_id):
-        file = await context.mongo.find_one(
-            FILES, {"_id": file_id}, max_time_ms=context.time_limit_ms
-        )
+    context, file_id = request.app[CONTEXT], named_file(request)
+    file = await context.mongo.find_one(FILES, {"_id": file_id}, max_time_ms=context.time_limit_ms)
     if file is None:
-        raise not_found("file", file_id, hint="see /files for what there is")
+        raise _unknown_file(file_id)
     return json_response(as_file(file))
+
+
+def named_file(request: web.Request) -> str:
+    """The file id of the path; what cannot be one is unknown."""
+    file_id = request.match_info["file_id"]
+    if not _FILE_ID.fullmatch(file_id):
+        raise _unknown_file(file_id)
+    return file_id
+
+
+def _unknown_file(file_id: str) -> RequestRefused:
+    return not_found("file", file_id, hint="see /files for what there is")
 
 
 def as_file(document: Document) -> Document:

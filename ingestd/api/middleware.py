@@ -12,7 +12,13 @@ from aiohttp import hdrs, web
 from ingestd.api.answers import STREAM
 from ingestd.api.context import CONTEXT
 from ingestd.api.problems import ProblemDocument, RequestRefused, choices, shown
-from ingestd.errors import QueryTooSlow, StoreAway
+from ingestd.errors import (
+    ActionRefused,
+    FileUnavailable,
+    QueryTooSlow,
+    StoreAway,
+    UnknownFile,
+)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -77,18 +83,10 @@ def _problem_of(request: web.Request, error: Exception) -> ProblemDocument:
             return _no_route(request)
         case web.HTTPException():
             return _http_problem(error)
-        case QueryTooSlow():
-            limit_s = request.app[CONTEXT].settings.query_timeout
-            return ProblemDocument(
-                503, "query-too-slow", "The query takes too long",
-                f"MongoDB did not find the rows within {limit_s:g} s (api.query_timeout)",
-                "filter by a column that has an index (load.indexes of the source), or by dates",
-            )  # fmt: skip
+        case ActionRefused() | FileUnavailable():
+            return _action_problem(error)
         case StoreAway():
-            return ProblemDocument(
-                503, "mongodb-away", "MongoDB is away", "MongoDB does not answer at the moment",
-                "try again; see /health", headers={"Retry-After": _RETRY_AFTER_S},
-            )  # fmt: skip
+            return _store_problem(request, error)
         case _:
             request.app[CONTEXT].events.http_failed(route_of(request), request[REQUEST_ID], error)
             return ProblemDocument(
@@ -102,6 +100,26 @@ def _no_route(request: web.Request) -> ProblemDocument:
     detail = f"there is nothing at {shown(request.path)}"
     members = choices(request.path, routes)
     return ProblemDocument(404, "unknown-route", "Not found", detail, "see /", members)
+
+
+def _store_problem(request: web.Request, error: StoreAway) -> ProblemDocument:
+    if isinstance(error, QueryTooSlow):
+        limit_s = request.app[CONTEXT].settings.query_timeout
+        return ProblemDocument(
+            503, "query-too-slow", "The query takes too long",
+            f"MongoDB did not find the rows within {limit_s:g} s (api.query_timeout)",
+            "filter by a column that has an index (load.indexes of the source), or by dates",
+        )  # fmt: skip
+    return ProblemDocument(
+        503, "mongodb-away", "MongoDB is away", "MongoDB does not answer at the moment",
+        "try again; see /health", headers={"Retry-After": _RETRY_AFTER_S},
+    )  # fmt: skip
+
+
+def _action_problem(error: ActionRefused | FileUnavailable) -> ProblemDocument:
+    if isinstance(error, UnknownFile):
+        return ProblemDocument(404, "unknown-file", "Unknown file", error.message, error.hint)
+    return ProblemDocument(409, "action-refused", "Not possible", error.message, error.hint)
 
 
 def _http_problem(error: web.HTTPException) -> ProblemDocument:

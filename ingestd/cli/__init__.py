@@ -243,6 +243,32 @@ def forget(file: FileArgument, config: ConfigOption = None, as_json: JsonOption 
 
 
 @app.command()
+def dismiss(
+    file: FileArgument,
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why nothing is mended")],
+    rows: Annotated[
+        list[int] | None,
+        typer.Option("--row", min=0, metavar="ROW", help="Only this row (repeatable); 0: the file"),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close refused rows of a file of which nothing more is expected."""
+    from ingestd.cli.actions import Dismissal, dismiss_rejections
+
+    dismissal = Dismissal(reason, tuple(rows or ()))
+    raise typer.Exit(dismiss_rejections(config, file, dismissal, as_json=as_json))
+
+
+@app.command()
+def receipt(file: FileArgument, config: ConfigOption = None) -> None:
+    """Print as JSON what the sender of a file may be told: counts, refused rows, times."""
+    from ingestd.cli.actions import show_receipt
+
+    raise typer.Exit(show_receipt(config, file))
+
+
+@app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End with a summary")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the scratch directory")] = False,

@@ -1,10 +1,11 @@
-"""``ingestd retry``, ``undo``, ``forget``: what people do with files that have ended."""
+"""``ingestd retry``, ``undo``, ``forget``, ``dismiss`` and ``receipt``: files that have ended."""
 
 import getpass
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from ingestd.metrics import Metrics
 from ingestd.mongo import Document, Mongo
 from ingestd.rejects import Rejects
 from ingestd.wayback import Stores
+from ingestd.wayback import dismiss as dismiss_
 from ingestd.wayback import forget as forget_
+from ingestd.wayback import receipt as receipt_
 from ingestd.wayback import retry as retry_
 from ingestd.wayback import undo as undo_
 
@@ -48,16 +51,45 @@ def forget_file(location: Path | None, file: str, *, as_json: bool) -> int:
     return _act(location, act, "{name} is loaded once more when it comes again", as_json=as_json)
 
 
+@dataclass(frozen=True, slots=True)
+class Dismissal:
+    """Which rejections are closed, and why; no rows: all."""
+
+    reason: str
+    rows: Sequence[int]
+
+
+def dismiss_rejections(
+    location: Path | None, file: str, dismissal: Dismissal, *, as_json: bool
+) -> int:
+    """Close rejections of a file."""
+    act = partial(
+        dismiss_, file=file, by=_operator(), reason=dismissal.reason, rows=dismissal.rows
+    )  # fmt: skip
+    return _act(location, act, "rejections of {name} are dismissed", as_json=as_json)
+
+
+def show_receipt(location: Path | None, file: str) -> int:
+    """What the sender may be told."""
+    told = _with_stores(location, partial(receipt_, file=file))
+    show_json(json.loads(to_json(told)))
+    return ExitCode.OK
+
+
 def _act(location: Path | None, act: Act, told: str, *, as_json: bool) -> int:
     """Do it, and tell so with what the ledger says of the file then."""
-    settings, sources = require(read(location))
-    by_name = {source.name: source for source in sources}
-    entry = ask_mongo(settings, partial(_act_on, settings=settings, sources=by_name, act=act))
+    entry = _with_stores(location, act)
     if as_json:
         show_json(json.loads(to_json(as_file(entry))))
     else:
         stdout().print(told.format(name=clean(entry["name"]), path=clean(entry["path"])))
     return ExitCode.OK
+
+
+def _with_stores(location: Path | None, act: Act) -> Document:
+    settings, sources = require(read(location))
+    by_name = {source.name: source for source in sources}
+    return ask_mongo(settings, partial(_act_on, settings=settings, sources=by_name, act=act))
 
 
 async def _act_on(

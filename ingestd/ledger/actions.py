@@ -25,6 +25,7 @@ class Action(StrEnum):
     RETRY = "retry"
     UNDO = "undo"
     FORGET = "forget"
+    DISMISS = "dismiss"
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,6 +260,12 @@ class Mongo:
                 await (session.commit_transaction if is_done else session.abort_transaction)()
                 return is_done
 
+    async def update_all(self, collection: str, match: Document, change: Document) -> int:
+        """Update all that match; returns how many."""
+        with self._timed("update", collection), pymongo.timeout(_LONG_S):
+            done = await self._database[collection].update_many(match, change)
+            return int(done.matched_count)
+
     async def delete(self, collection: str, match: Document) -> int:
         """Delete all that match; returns how many."""
         with self._timed("delete", collection), pymongo.timeout(_LONG_S):

@@ -10,14 +10,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from ingestd.errors import IngestdError
 from ingestd.ledger import Action
 from ingestd.mongo import Document
+from ingestd.wayback.dismiss import dismiss, finish_dismiss
 from ingestd.wayback.forget import forget
+from ingestd.wayback.receipt import receipt
 from ingestd.wayback.retry import finish_retry, retry
 from ingestd.wayback.stores import Stores
 from ingestd.wayback.undo import finish_undo, undo
 
-__all__ = ["Stores", "finish_actions", "forget", "retry", "undo"]
+__all__ = ["Stores", "dismiss", "finish_actions", "forget", "receipt", "retry", "undo"]
 
 _FINISH: Mapping[str, Callable[[Stores, Document], Awaitable[Document]]] = {
+    Action.DISMISS: finish_dismiss,
     Action.RETRY: finish_retry,
     Action.UNDO: finish_undo,
 }

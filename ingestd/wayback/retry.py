@@ -27,7 +27,7 @@ async def retry(stores: Stores, file: str, by: str, *, ignores_budget: bool = Fa
         FileUnavailable: it is not where it was put, or cannot be moved.
     """
     entry = await stores.find(file)
-    if not entry.get("doing"):
+    if entry["state"] in _STATES and not entry.get("doing"):
         await to_thread.run_sync(_require_way_back, stores, entry)
     fields = {"failures": 0, "retry_at": None, "ignores_budget": ignores_budget}
     asked = Asked(Action.RETRY, by, {"ignores_budget": ignores_budget})

@@ -18,8 +18,7 @@ async def undo(stores: Stores, file: str, by: str) -> Document:
     entry = await stores.find(file)
     if entry["state"] == FileState.UNDONE and not entry.get("doing"):
         return entry
-    is_upsert = stores.source_of(entry).load.mode == "upsert"
-    if is_upsert or await stores.loader.has_versions(entry["source_name"], entry["_id"]):
+    if entry["state"] in COMMITTED and await _has_replaced_others(stores, entry):
         raise ActionRefused(
             f"the rows of {entry['name']} replaced others, which are not kept",
             "load the files that had them again: `ingestd forget` them, and drop them",
@@ -28,6 +27,11 @@ async def undo(stores: Stores, file: str, by: str) -> Document:
     asked = Asked(Action.UNDO, by)
     begun = await stores.ledger.actions.begin(entry["_id"], asked, COMMITTED, fields)
     return await finish_undo(stores, begun)
+
+
+async def _has_replaced_others(stores: Stores, entry: Document) -> bool:
+    is_upsert = stores.source_of(entry).load.mode == "upsert"
+    return is_upsert or await stores.loader.has_versions(entry["source_name"], entry["_id"])
 
 
 async def finish_undo(stores: Stores, entry: Document) -> Document:

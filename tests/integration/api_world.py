@@ -15,12 +15,15 @@ from pymongo import MongoClient
 from ingestd.api.app import create_app
 from ingestd.api.context import ApiContext
 from ingestd.api.server import ApiServer
-from ingestd.config.settings import ApiSettings, MongoSettings
+from ingestd.config.settings import ApiSettings, LoadSettings, MongoSettings, PathSettings
 from ingestd.config.source import SourceSpec
 from ingestd.events import Events
 from ingestd.ledger import Ledger
+from ingestd.load import Loader
 from ingestd.metrics import Metrics
 from ingestd.mongo import Mongo
+from ingestd.rejects import Rejects
+from ingestd.wayback import Stores
 
 START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 SCHEMA = {"order_id": "string", "amount": "float64", "country": "string"}
@@ -86,6 +89,11 @@ class World:
         async with self.http.get(yarl.URL(target, encoded=True), **options) as response:
             return response.status, await response.json(content_type=None), response.headers
 
+    async def post(self, path: str, **options: Any) -> tuple[int, Any]:
+        """Status and JSON body."""
+        async with self.http.post(self.url + path, **options) as response:
+            return response.status, await response.json(content_type=None)
+
     def documents_returned(self) -> int:
         """How many documents the server has given to readers so far."""
         with MongoClient[dict[str, Any]](self.uri) as client:
@@ -123,6 +131,10 @@ async def running(
     context = ApiContext(
         settings=ApiSettings(port=0), sources={spec.name: spec for spec in specs},
         schemas={spec.name: spec.columns for spec in specs}, mongo=mongo, events=events,
+        stores=Stores(
+            {spec.name: spec for spec in specs}, PathSettings(), Ledger(mongo),
+            Loader(mongo, LoadSettings()), Rejects(mongo), events,
+        ),
     )  # fmt: skip
     context = replace(context, **changes)
     server = ApiServer()

@@ -315,6 +315,15 @@ def test_a_failed_file_comes_back_to_its_inbox(ingestd: Run, tmp_path: Path) -> 
     assert (inbox / "a.csv").exists()
 
 
+def test_refused_rows_are_dismissed_and_the_receipt_says_so(ingestd: Run, tmp_path: Path) -> None:
+    ingestd("load", write(tmp_path / "a.csv", "A-1,5", "A-2,-5"), "--source", "orders")
+    done = ingestd("dismiss", "a.csv", "--reason", "known", "--row", "2")
+    assert (done.returncode, done.stdout) == (0, "rejections of a.csv are dismissed\n")
+    told = json.loads(ingestd("receipt", "a.csv").stdout)
+    (rejection,) = told["rejections"]
+    assert (rejection["line"], rejection["state"]) == (3, "dismissed")
+
+
 def test_what_cannot_be_done_with_a_file_ends_with_1_and_a_hint(
     ingestd: Run, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from ingestd.errors import ActionRefused, FileUnavailable, UnknownFile
 from ingestd.ledger import Action, Asked
 from ingestd.records import COMMITTED, FileState
 from ingestd.visible import visible_runs
-from ingestd.wayback import forget, retry, undo
+from ingestd.wayback import dismiss, forget, receipt, retry, undo
 
 OLD = csv((1, 1, "a"), (2, -2, "b"))
 STRICT = source(errors={"max_rows": 0})
@@ -92,8 +92,9 @@ async def test_undo_of_upserted_rows_is_refused_because_others_are_gone(world: W
 async def test_a_duplicate_is_refused_naming_the_first_file(world: World) -> None:
     first = await world.load("a.csv", OLD)
     await world.load("b.csv", OLD)
-    with pytest.raises(ActionRefused, match=first.file_id):
-        await undo(world.stores, f"{first.file_id}-1", "ada")
+    with pytest.raises(ActionRefused, match="is a duplicate") as refusal:
+        await undo(world.stores, world.files[-1]["_id"], "ada")
+    assert first.file_id in refusal.value.hint
     assert world.ids() == [1]
 
 
@@ -139,6 +140,49 @@ async def test_a_forgotten_content_is_loaded_again_in_the_place_of_its_rows(worl
     (file,) = laxer.files
     assert {row["processed_at"] for row in laxer.rows()} == {file["processed_at"]}
     assert (await laxer.load("b.csv", OLD)).state is FileState.DUPLICATE
+
+
+# dismiss and receipt
+
+
+async def test_dismiss_closes_open_rejections_with_a_reason(world: World) -> None:
+    await world.load("a.csv", many(30))
+    await world.load("b.csv", csv((1, -1, "b")))
+    await dismiss(world.stores, "a.csv", "ada", reason="tests", rows=[10])
+    await dismiss(world.stores, "a.csv", "bob", reason="all of it")
+    errors = world.rows("errors", state="dismissed")
+    assert [(e["row"], e["closed_by"], e["reason"]) for e in errors] == [
+        (10, "ada", "tests"), (20, "bob", "all of it"), (30, "bob", "all of it")
+    ]  # fmt: skip
+    assert [error["file"] for error in world.rows("errors", state="open")] == ["b.csv"]
+    assert world.files[0]["error_count"] == 3
+
+
+async def test_a_receipt_accounts_for_every_row(world: World) -> None:
+    result = await world.load("a.csv", many(30))
+    told = await receipt(world.stores, "a.csv")
+    assert told["sha256"] == world.files[0]["sha256"]
+    assert (told["state"], told["is_loaded"], told["is_complete"]) == ("archived", True, True)
+    assert (told["record_count"], told["success_count"], told["error_count"]) == (30, 27, 3)
+    assert [(r["row"], r["line"]) for r in told["rejections"]] == [(10, 11), (20, 21), (30, 31)]
+    assert told["rejections"][0]["reasons"][0]["rule"] == "min"
+    assert told["file_id"] == result.file_id
+
+
+async def test_a_receipt_of_a_failed_file_tells_why(world: World) -> None:
+    await world.load("a.csv", b"id\n1\n")
+    told = await receipt(world.stores, "a.csv")
+    assert (told["is_loaded"], told["loaded_at"]) == (False, None)
+    assert [(r["row"], r["reasons"][0]["rule"]) for r in told["rejections"]] == [
+        (0, "missing_column")
+    ]
+
+
+async def test_a_receipt_of_a_duplicate_names_the_first(world: World) -> None:
+    first = await world.load("a.csv", OLD)
+    await world.load("b.csv", OLD)
+    told = await receipt(world.stores, world.files[-1]["_id"])
+    assert (told["duplicate_of"], told["rejections"]) == (first.file_id, [])
 
 
 # retry

@@ -12,7 +12,7 @@ from pipeline_world import Crash, CrashingMongo, World, csv, many, opened, sourc
 
 from ingestd.config.source import SourceSpec
 from ingestd.mongo import Document
-from ingestd.wayback import Stores, forget, retry, undo
+from ingestd.wayback import Stores, dismiss, forget, retry, undo
 
 SOURCE = source()
 OTHER = csv((1000, 1, "b"), (1001, -1, "b"))
@@ -64,8 +64,16 @@ def is_forgotten(world: World) -> None:
     assert len(world.ids()) == 91
 
 
+def is_dismissed(world: World) -> None:
+    entry_of(world)
+    errors = world.rows("errors", file="a.csv")
+    assert [(e["state"], e["reason"]) for e in errors] == [("dismissed", "tests")] * 10
+    assert len(world.ids()) == 91
+
+
 DEEDS = {
     "undo": Deed(partial(undo, file="a.csv", by="ada"), is_undone),
+    "dismiss": Deed(partial(dismiss, file="a.csv", by="ada", reason="tests"), is_dismissed),
     "retry": Deed(partial(retry, file="a.csv", by="ada"), is_back, b"id\n1\n"),
     "forget": Deed(partial(forget, file="a.csv", by="ada"), is_forgotten),
 }
