@@ -251,7 +251,7 @@ class Events:
         self._log.warning("path left alone", source=source_name, file=_shown(path), reason=reason)
 
     def marker_left(self, marker: Path, reason: str) -> None:
-        self._log.warning("done-marker cannot be removed", file=_shown(marker), reason=reason)
+        self._log.warning("side file stays in the inbox", file=_shown(marker), reason=reason)
 
     # life
 

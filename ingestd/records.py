@@ -63,6 +63,8 @@ class FoundFile:
     path: Path
     stat: FileStat
     found_at: datetime
+    manifest: Path | None = None
+    """The side file that tells what it holds, and goes where it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class ClaimedFile:
     processed_at: datetime
     found_at: datetime
     attempts: int = 1
+    manifest: Path | None = None
 
 
 class Violation(NamedTuple):

@@ -130,7 +130,8 @@ class OneShot:
         while path not in self.ended:
             async with turns:
                 try:
-                    found = FoundFile(self.source.name, path, look(path), now())
+                    manifest = self.source.manifest_of(path)
+                    found = FoundFile(self.source.name, path, look(path), now(), manifest)
                 except FileUnavailable as error:
                     self.ended[path] = Ended(path, 0.0, None, error.message, error.hint)
                     return

@@ -68,7 +68,7 @@ def _show(console: Console, trial: Trial, most_shown: int) -> None:
         _show_document(console, document)
     if trial.held is not None:
         message = f"the file would be held: {trial.held.message}"
-        show_error(console, message, "errors.max_rate and errors.max_rows of the source say so")
+        show_error(console, message, trial.held.hint)
 
 
 def _show_document(console: Console, document: Mapping[str, Any]) -> None:

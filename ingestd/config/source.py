@@ -1,6 +1,7 @@
 """What one source is: where its files lie, what its columns are, and what is done with them."""
 
 import hashlib
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -166,6 +167,13 @@ class ExcelSpec(Section):
     """Default the first."""
 
 
+class ManifestSpec(Section):
+    """The side file that tells of each file how many rows it has, or its checksum."""
+
+    suffix: DoneMarker
+    """With ``.count``, that of ``a.csv`` is ``a.csv.count``; the file waits for it."""
+
+
 class LoadSpec(Section):
     """How the rows of this source are stored."""
 
@@ -207,6 +215,7 @@ class SourceSpec(Section):
     format: FormatName = "csv"
     done_marker: DoneMarker | None = None
     """Suffix of the file that says "complete" (``.done``); else files settle by themselves."""
+    manifest: ManifestSpec | None = None
     overdue_after: Seconds | None = Field(default=None, gt=0)
     """Longest usual time between two files, seconds; later the source counts as overdue."""
     csv: CsvSpec = CsvSpec()
@@ -238,10 +247,15 @@ class SourceSpec(Section):
         }
         return column.model_copy(update=changes)
 
+    def manifest_of(self, path: Path) -> Path | None:
+        """The side file that tells what the file at ``path`` holds, where the source has such."""
+        return path.with_name(path.name + self.manifest.suffix) if self.manifest else None
+
     @property
     def config_hash(self) -> str:
         """16 hex characters that change when anything about the source's rows changes."""
-        of_files = {"file_pattern": True, "done_marker": True, "overdue_after": True}
+        keys = ("file_pattern", "done_marker", "manifest", "overdue_after")
+        of_files = dict.fromkeys(keys, True)
         of_retries = {"errors": {"retries": True, "retry_delay": True}}
         text = self.model_dump_json(exclude={**of_files, **of_retries})
         return hashlib.sha256(text.encode()).hexdigest()[:16]

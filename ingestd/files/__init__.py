@@ -4,9 +4,10 @@ Everything here is synchronous and may block: callers run it in threads. What go
 comes out as ``FileUnavailable`` with a hint. What is *in* a file belongs to ``formats``.
 """
 
+from ingestd.files.digest import digest_of
 from ingestd.files.identity import displayable, file_id
 from ingestd.files.look import has_writer, look, stat_of
-from ingestd.files.move import FILE_GONE, Move, move, move_all
+from ingestd.files.move import FILE_GONE, Move, move, move_all, move_beside
 from ingestd.files.names import free_name, name_with, names_like
 from ingestd.files.trouble import explaining
 from ingestd.files.write import make_directory, rename_new, sync_directory, write_atomically
@@ -14,6 +15,7 @@ from ingestd.files.write import make_directory, rename_new, sync_directory, writ
 __all__ = [
     "FILE_GONE",
     "Move",
+    "digest_of",
     "displayable",
     "explaining",
     "file_id",
@@ -23,6 +25,7 @@ __all__ = [
     "make_directory",
     "move",
     "move_all",
+    "move_beside",
     "name_with",
     "names_like",
     "rename_new",

@@ -24,7 +24,7 @@ from pathlib import Path
 from ingestd.errors import FileUnavailable
 from ingestd.files.identity import displayable
 from ingestd.files.look import look, stat_of
-from ingestd.files.names import names_like
+from ingestd.files.names import name_with, names_like
 from ingestd.files.trouble import explaining
 from ingestd.files.write import make_directory, rename_new, sync_directory, temporary_name
 from ingestd.records import FileStat
@@ -70,6 +70,16 @@ def move_all(moves: Sequence[Move]) -> list[Path | FileUnavailable]:
     except FileUnavailable as error:
         return [error] * len(moves)
     return moved
+
+
+def move_beside(manifest: Path, source: Path, place: Path) -> None:
+    """Move the side file of ``source`` after it, to ``place``. Nothing is done if it is gone.
+
+    Raises:
+        FileUnavailable: it cannot be moved now.
+    """
+    if os.path.lexists(manifest):
+        move(manifest, place.with_name(name_with(place.name, manifest.name[len(source.name) :])))
 
 
 def _outcome(one: Move) -> Path | FileUnavailable:

@@ -61,6 +61,7 @@ def place_fields(found: FoundFile) -> Document:
     return {
         "name": displayable(found.path.name),
         **path_fields("path", found.path),
+        **(path_fields("manifest", found.manifest) if found.manifest else {}),
         "size": found.stat.size_bytes,
     }
 
@@ -83,5 +84,5 @@ def as_claimed(found: FoundFile, entry: Document) -> ClaimedFile:
         file_id=entry["_id"], source_name=found.source_name,
         name=displayable(found.path.name), path=found.path, stat=found.stat,
         sha256=entry["sha256"], processed_at=entry["processed_at"],
-        found_at=found.found_at, attempts=entry["attempts"],
+        found_at=found.found_at, attempts=entry["attempts"], manifest=found.manifest,
     )  # fmt: skip

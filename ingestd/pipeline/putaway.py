@@ -8,7 +8,7 @@ from pathlib import Path
 from ingestd.config.settings import PathSettings
 from ingestd.errors import FileUnavailable
 from ingestd.events import Events
-from ingestd.files import FILE_GONE, Move, free_name, move_all
+from ingestd.files import FILE_GONE, Move, free_name, move_all, move_beside
 from ingestd.ledger import Ledger
 from ingestd.mongo import Document
 from ingestd.pipeline.errands import run_errand
@@ -109,6 +109,7 @@ class PutAway:
         going = [one for one in leaving if one.target is not None]
         moves = [Move(one.file.path, one.target, one.file.stat) for one in going if one.target]
         places = await run_errand(partial(move_all, moves))
+        await self._move_manifests(going, places)
         moved: dict[str, Path | Exception | None] = {one.identity: None for one in leaving}
         for one, place in zip(going, places, strict=True):
             moved[one.identity] = self._unless_gone(one, place)
@@ -116,6 +117,19 @@ class PutAway:
         for (key, _), refusal in zip(left, await self._ledger.put_away_all(left), strict=True):
             moved[key] = refusal or moved[key]
         return moved
+
+    async def _move_manifests(
+        self, leaving: Sequence[Leaving], places: Sequence[Path | FileUnavailable]
+    ) -> None:
+        """A manifest goes where its file went. One that cannot is told, and keeps no file."""
+        for one, place in zip(leaving, places, strict=True):
+            manifest = one.file.manifest
+            if manifest is None or isinstance(place, FileUnavailable):
+                continue
+            try:
+                await run_errand(partial(move_beside, manifest, one.file.path, place))
+            except FileUnavailable as error:
+                self._events.marker_left(manifest, error.message)
 
     def _unless_gone(
         self, leaving: Leaving, place: Path | FileUnavailable

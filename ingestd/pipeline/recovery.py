@@ -18,8 +18,9 @@ from pathlib import Path
 
 import anyio.to_thread
 
+from ingestd.errors import FileUnavailable
 from ingestd.events import Events
-from ingestd.files import names_like
+from ingestd.files import move_beside, names_like
 from ingestd.ledger import Ledger, path_in
 from ingestd.load import Loader
 from ingestd.mongo import Document
@@ -50,8 +51,18 @@ async def _finish_move(entry: Document, ledger: Ledger, events: Events) -> None:
     if await anyio.to_thread.run_sync(source.exists):
         return
     place = await anyio.to_thread.run_sync(_find_moved, target, entry["size"], entry["sha256"])
+    manifest = path_in(entry, "manifest")
+    if place is not None and manifest is not None:
+        await _move_manifest(manifest, source, place, events)
     await ledger.put_away(entry["_id"], place)
     events.recovered(entry, found=place is not None)
+
+
+async def _move_manifest(manifest: Path, source: Path, place: Path, events: Events) -> None:
+    try:
+        await anyio.to_thread.run_sync(move_beside, manifest, source, place)
+    except FileUnavailable as error:
+        events.marker_left(manifest, error.message)
 
 
 def _find_moved(target: Path, size_bytes: int, sha256: str) -> Path | None:

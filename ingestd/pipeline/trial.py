@@ -17,9 +17,11 @@ from ingestd.errors import FileHeld
 from ingestd.files import file_id, look
 from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
+from ingestd.ledger import now
 from ingestd.pipeline.chunks import ready_chunks
+from ingestd.pipeline.manifest import broken_promise
 from ingestd.pipeline.survey import find_repeats, require_within_budget
-from ingestd.records import Counts, FileLayout, RefinedChunk
+from ingestd.records import Counts, FileLayout, FoundFile, RefinedChunk
 from ingestd.refine import Plan, Repeats, refine
 from ingestd.rejections import head
 from ingestd.validate import unique_columns
@@ -62,8 +64,12 @@ async def try_file(path: Path, source: SourceSpec, limits: Limits, most_shown: i
     """
     started = time.monotonic()
     lay_out = FORMATS[source.format].lay_out
-    layout = await anyio.to_thread.run_sync(lay_out, path, look(path), source, limits)
+    stat = look(path)
+    layout = await anyio.to_thread.run_sync(lay_out, path, stat, source, limits)
     trial = Trial(path, source, layout)
+    if (manifest := source.manifest_of(path)) and manifest.exists():
+        found = FoundFile(source.name, path, stat, now(), manifest)
+        trial.held = await anyio.to_thread.run_sync(broken_promise, found, layout)
     plan = _plan(trial, limits)
     repeats: list[Repeats | None] = [None] * len(layout.chunks)
     if unique_columns(source):
@@ -76,7 +82,7 @@ async def try_file(path: Path, source: SourceSpec, limits: Limits, most_shown: i
     try:
         require_within_budget(trial.counts, source)
     except FileHeld as held:
-        trial.held = held
+        trial.held = trial.held or held
     return trial
 
 

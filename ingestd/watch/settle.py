@@ -26,9 +26,13 @@ def look_closely(path: Path, marker: Path | None) -> Look:
     """Look at the file, its marker and its writers. Raises FileUnavailable."""
     stat = look(path)
     marked_ns = _ctime_ns(marker) if marker else None
-    if marked_ns is not None and marked_ns >= stat.ctime_ns:
+    if marker is None or marked_ns is None:
+        return Look(stat, has_writer(path))
+    if has_writer(marker):  # it may be a manifest, of which half is wrong
+        return Look(stat, has_writer=True, is_marked=True)
+    if marked_ns >= stat.ctime_ns:
         return Look(stat, None, is_marked=True, is_vouched=True)
-    return Look(stat, has_writer(path), is_marked=marked_ns is not None)
+    return Look(stat, has_writer(path), is_marked=True)
 
 
 def complete_at(seen: Look, file: Candidate, settings: WatchSettings) -> float | None:

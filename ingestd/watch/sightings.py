@@ -18,6 +18,9 @@ class Feed:
     source_name: str
     pattern: Pattern
     done_marker: str | None = None
+    """Suffix of the file that marks another as complete."""
+    has_manifests: bool = False
+    """That file is a manifest: it is read, and goes where the other one goes."""
 
     @property
     def base(self) -> str:

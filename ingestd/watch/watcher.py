@@ -25,7 +25,7 @@ from ingestd.records import FoundFile
 from ingestd.watch.arrivals import Arrivals, HasRoom, always
 from ingestd.watch.findings import Outlook
 from ingestd.watch.listener import Listener
-from ingestd.watch.patterns import compile_names, compile_pattern
+from ingestd.watch.patterns import Pattern, compile_names, compile_pattern
 from ingestd.watch.problems import PathProblem
 from ingestd.watch.scanner import Scanner
 from ingestd.watch.settle import Look, look_closely
@@ -45,9 +45,7 @@ class Watcher:
         self, sources: Sequence[SourceSpec], inbox: Path, settings: WatchSettings, events: Events
     ) -> None:
         self._feeds = {
-            source.name: Feed(
-                source.name, compile_pattern(source.file_pattern, inbox), source.done_marker
-            )
+            source.name: _feed(source, compile_pattern(source.file_pattern, inbox))
             for source in sources
         }
         feeds = tuple(self._feeds.values())
@@ -115,7 +113,7 @@ class Watcher:
 
     def marker_path(self, found: FoundFile) -> Path | None:
         """The done-marker of the file, for the pipeline to remove after the file is archived."""
-        return self._marker_of(found.source_name, found.path)
+        return None if found.manifest else self._marker_of(found.source_name, found.path)
 
     # health
 
@@ -183,11 +181,19 @@ class Watcher:
             return None
         if not self._arrivals.judge(file, seen, at):
             return None
-        return FoundFile(file.source_name, path, seen.stat, datetime.now(UTC))
+        marker = self._marker_of(file.source_name, path)
+        manifest = marker if self._feeds[file.source_name].has_manifests else None
+        return FoundFile(file.source_name, path, seen.stat, datetime.now(UTC), manifest)
 
     def _marker_of(self, source_name: str, path: Path) -> Path | None:
         suffix = self._feeds[source_name].done_marker
         return None if suffix is None else path.with_name(path.name + suffix)
+
+
+def _feed(source: SourceSpec, pattern: Pattern) -> Feed:
+    if source.manifest is None:
+        return Feed(source.name, pattern, source.done_marker)
+    return Feed(source.name, pattern, source.manifest.suffix, has_manifests=True)
 
 
 def _make_base(feed: Feed) -> Problem | None:

@@ -6,7 +6,7 @@ from anyio import to_thread
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import ActionRefused, FileUnavailable
-from ingestd.files import explaining, move
+from ingestd.files import explaining, move, move_beside
 from ingestd.ledger import Action, Asked, path_fields, path_in
 from ingestd.mongo import Document
 from ingestd.records import FileState
@@ -69,7 +69,7 @@ def _require_way_back(stores: Stores, entry: Document) -> None:
 
 
 def _bring_back(entry: Document, source: SourceSpec) -> None:
-    """The file to its inbox, its report away, its done-marker beside it.
+    """The file to its inbox, its report away, its done-marker or manifest beside it.
 
     Raises:
         FileUnavailable: it cannot be moved.
@@ -84,3 +84,5 @@ def _bring_back(entry: Document, source: SourceSpec) -> None:
         os.utime(place)  # it waits in the inbox: a change brings it up at once
         if source.done_marker is not None:
             place.with_name(place.name + source.done_marker).touch()
+    if lies_at is not None and (manifest := source.manifest_of(lies_at)):
+        move_beside(manifest, lies_at, place)

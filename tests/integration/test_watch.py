@@ -296,6 +296,23 @@ async def test_a_file_with_a_done_marker_waits_for_it(tmp_path: Path) -> None:
         assert at.watcher.waiting() == {"orders": 1}
 
 
+async def test_a_file_waits_for_its_manifest_until_that_is_written_whole(tmp_path: Path) -> None:
+    counted = source("orders", "*", manifest={"suffix": ".count"})
+    async with watching(tmp_path, counted) as at:
+        at.drop("a.csv")
+        await at.until(lambda: at.watcher.waiting()["orders"] == 1)
+        with (at.inbox / "a.csv.count").open("wb") as manifest:
+            manifest.write(b"1")
+            manifest.flush()
+            at.drop("b.csv")
+            at.drop("b.csv.count", b"1")
+            assert (await at.next()).path.name == "b.csv"
+            assert at.watcher.waiting() == {"orders": 1}
+        found = await at.next()
+        assert (found.path.name, found.manifest) == ("a.csv", at.inbox / "a.csv.count")
+        assert at.watcher.marker_path(found) is None
+
+
 async def test_markers_that_are_there_at_start_count(tmp_path: Path) -> None:
     (tmp_path / "inbox").mkdir()
     for name in ("a.csv", "b.csv", "b.csv.done"):

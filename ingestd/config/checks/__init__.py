@@ -7,6 +7,7 @@ from ingestd.config.checks.csv import check_csv
 from ingestd.config.checks.draft import Draft, Finding
 from ingestd.config.checks.fixed import check_fixed
 from ingestd.config.checks.load import check_load
+from ingestd.config.checks.manifest import check_manifest
 from ingestd.config.checks.rules import check_rules
 from ingestd.config.naming import dotted
 from ingestd.errors import Problem
@@ -17,6 +18,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Finding]], ...] = (
     check_columns,
     check_rules,
     check_load,
+    check_manifest,
 )
 
 
