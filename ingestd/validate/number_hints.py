@@ -10,18 +10,18 @@ from ingestd.config.source import ColumnSpec
 from ingestd.validate.types import ColumnType, Hint
 
 _Habits: TypeAlias = Mapping[str, Mapping[str, str | bool]]
-"""Options of a column, as they are written and as they are set."""
+"""Options of a column as they are written, and as they are set, without what contradicts them."""
 
 _HABITS: _Habits = {
-    'thousands = ","': {"thousands": ","},
+    'thousands = ","': {"thousands": ",", "decimal": "."},
     'thousands = " "': {"thousands": " "},
     'thousands = "\'"': {"thousands": "'"},
     "accounting = true": {"accounting": True},
 }
 _HABITS_OF_WHOLE: _Habits = {**_HABITS, 'thousands = "."': {"thousands": "."}}
 _HABITS_OF_FRACTIONS: _Habits = {
-    'decimal = ","': {"decimal": ","},
-    'decimal = "."': {"decimal": "."},
+    'decimal = ","': {"decimal": ",", "thousands": ""},
+    'decimal = "."': {"decimal": ".", "thousands": ""},
     'decimal = "," and thousands = "."': {"decimal": ",", "thousands": "."},
     "percent = true": {"percent": True},
     **_HABITS,
@@ -38,7 +38,8 @@ def number_hints(text: pl.Expr, spec: ColumnSpec, type_: ColumnType) -> Iterator
     if spec.percent:
         yield text.str.contains("^[^%]*$"), "percent = true asks for the sign %"
     yield from _habits(text, spec, type_)
-    yield text.str.contains(_CURRENCY), 'does the column need currency = "…"?'
+    if not spec.currency:
+        yield text.str.contains(_CURRENCY), 'does the column need currency = "…"?'
     yield from _LAST_HINTS.get(spec.type, _whole_hints)(text, spec)
 
 
