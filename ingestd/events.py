@@ -239,7 +239,11 @@ class Events:
             self.metrics.files_waiting.labels(source_name).set(count)
 
     def watch_trouble(self, place: str, reason: str) -> None:
-        self._log.warning("watching falls back to rescans", place=place, reason=reason)
+        self._log.warning(
+            "watching falls back to rescans", place=place, reason=reason,
+            hint="if a limit is reached, raise fs.inotify.max_user_watches, one for each directory,"
+            " or max_user_instances",
+        )  # fmt: skip
 
     def inbox_missing(self, source_name: str, directory: Path) -> None:
         self._log.warning(

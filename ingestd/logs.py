@@ -43,7 +43,7 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = handlers
     root.setLevel(level.upper())
-    for noisy in ("pymongo", "asyncio", "aiohttp.access"):
+    for noisy in ("pymongo", "watchfiles", "asyncio", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

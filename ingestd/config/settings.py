@@ -85,7 +85,7 @@ class WatchSettings(Section):
     """How files are found and when they count as complete."""
 
     rescan_interval: Seconds = Field(default=2.0, gt=0)
-    settle: Seconds = Field(default=0.1, ge=0)
+    settle: Seconds = Field(default=0.05, ge=0)
     """How long a file must stay unchanged where Linux can tell that nobody writes to it."""
     settle_unproven: Seconds = Field(default=2.0, ge=0)
     """The same where it cannot tell (files of other users, network file systems)."""

@@ -54,18 +54,16 @@ class Arrivals:
 
     # what was seen
 
-    def sight(self, now: Sighting, at: float) -> None:
-        """A file is new or changed."""
+    def sight(self, now: Sighting, unchanged_since: float) -> None:
+        """A file is new or changed, and if changed, since then as it is."""
         file = self.known.get(now.path)
         if file is None:
-            file = Candidate(now.source_name, now.path, now.stat, now.is_marked, at)
+            file = Candidate(now.source_name, now.path, now.stat, now.is_marked, unchanged_since)
             self.known[now.path] = file
             self.counts[now.source_name] += 1
         has_changed = file.stat != now.stat
         if file.stat is None or not file.stat.is_same_content(now.stat):
-            file.unchanged_since, file.fruitless_looks, file.obstacle = at, 0, None
-            file.is_moved_in = False
-        file.is_moved_in |= now.is_moved_in
+            file.unchanged_since, file.fruitless_looks, file.obstacle = unchanged_since, 0, None
         file.stat, file.is_marked = now.stat, now.is_marked
         if file.stage is Stage.OFFERED or (file.stage is Stage.DONE and not has_changed):
             return
@@ -113,14 +111,13 @@ class Arrivals:
         if not self._is_as_known(file, seen):
             self.sight(Sighting(file.source_name, file.path, seen.stat, seen.is_marked), at)
             return False
-        file.stat = seen.stat
-        complete = complete_at(seen, file, self._settings)
+        complete = complete_at(seen, file.unchanged_since, self._settings)
         if complete is None:
             self.postpone(file, held_open(file.path), at)
         elif complete > at:
             self._wait(file, complete)
         else:
-            file.obstacle = None
+            file.stat, file.obstacle = seen.stat, None
             self._enter(file, Stage.OFFERED)
             return True
         return False
@@ -164,10 +161,11 @@ class Arrivals:
 
     def _settle(self, file: Candidate) -> None:
         """Bring the file up as soon as it may be complete."""
+        assert file.stat is not None
         if self._needs_marker[file.source_name]:
             self._wait(file, file.unchanged_since if file.is_marked else inf)
         else:
-            self._wait(file, file.unchanged_since + quiet_time_s(file, self._settings))
+            self._wait(file, file.unchanged_since + quiet_time_s(file.stat, self._settings))
 
     def _wait(self, file: Candidate, due_at: float) -> None:
         self._enter(file, Stage.SETTLING)

@@ -1,7 +1,7 @@
 """What a look at the inboxes found, as differences to what was known."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ingestd.watch.patterns import NameTest
@@ -24,8 +24,6 @@ class Outlook:
     """Files known, by source."""
     most_files: int
     """Most files to know of one source; others are taken up when some of these are gone."""
-    listen: Callable[[str], None]
-    """Told of each directory before it is read, so that nothing is missed in between."""
 
 
 @dataclass(slots=True)
@@ -36,6 +34,8 @@ class Findings:
     changed: list[Sighting] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     problems: dict[str, list[PathProblem]] = field(default_factory=dict)
+    roots: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """The base directories that are there, with device and inode."""
     _added: Counter[str] = field(default_factory=Counter)
 
     def sight(self, feed: Feed, now: Sighting) -> bool:
@@ -43,7 +43,7 @@ class Findings:
         before = self.outlook.known.get(now.path)
         if before is None and not self._has_room(feed):
             return False
-        if before is None or now.is_news_to(before):
+        if before is None or (before.stat, before.is_marked) != (now.stat, now.is_marked):
             self.changed.append(now)
         return True
 

@@ -6,27 +6,25 @@ from collections.abc import Iterable
 
 from ingestd.files import stat_of
 from ingestd.watch.findings import Findings, Outlook
-from ingestd.watch.inotify import Change
 from ingestd.watch.sightings import Feed, Sighting
 
 
-def glance(outlook: Outlook, changes: Iterable[Change]) -> Findings | None:
-    """What became of the paths that changed; None where only a scan can tell.
+def glance(outlook: Outlook, paths: Iterable[str]) -> Findings | None:
+    """What became of these paths; None where only a scan can tell.
 
     That is so for directories, which may hold files already, and for everything odd.
     """
     found = Findings(outlook)
-    for path, is_moved_in in changes:
+    for path in paths:
         try:
             mode = os.lstat(path).st_mode
         except OSError:  # gone again, or about to be told by a scan
             continue
         if not stat.S_ISREG(mode):
             return None
-        if not _sight(found, path, is_moved_in=is_moved_in):
-            return None
-        if not all(_sight(found, marked) for marked in _data_paths(outlook.feeds, path)):
-            return None
+        for data_path in {path, *_data_paths(outlook.feeds, path)}:
+            if not _sight(found, data_path):
+                return None
     return found
 
 
@@ -36,7 +34,7 @@ def _data_paths(feeds: tuple[Feed, ...], path: str) -> Iterable[str]:
     return (path.removesuffix(marker) for marker in markers if path.endswith(marker))
 
 
-def _sight(found: Findings, path: str, *, is_moved_in: bool = False) -> bool:
+def _sight(found: Findings, path: str) -> bool:
     """Sight a file if it belongs to one source; False if it needs a closer look."""
     owners = [feed for feed in found.outlook.feeds if _is_data(found.outlook, feed, path)]
     if not owners:
@@ -49,7 +47,7 @@ def _sight(found: Findings, path: str, *, is_moved_in: bool = False) -> bool:
     except OSError:  # a marker without its file, or gone again
         return True
     is_marked = feed.done_marker is not None and os.path.lexists(path + feed.done_marker)
-    now = Sighting(feed.source_name, path, stat_of(seen), is_marked, is_moved_in)
+    now = Sighting(feed.source_name, path, stat_of(seen), is_marked)
     return stat.S_ISREG(seen.st_mode) and found.sight(feed, now)
 
 

@@ -38,6 +38,10 @@ class Pattern:
     def start(self) -> State:
         return self._with_any_depth(frozenset({0}))
 
+    @property
+    def has_subdirectories(self) -> bool:
+        return len(self.tests) > 1
+
     def descend(self, state: State, directory_name: str) -> State:
         """The state inside a directory of that name."""
         last = len(self.tests) - 1

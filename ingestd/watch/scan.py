@@ -73,7 +73,9 @@ class _Scan:
 
     def _list(self, directory: str, takers: list[Taker]) -> list[os.DirEntry[str]]:
         try:
-            self.outlook.listen(directory)
+            if directory in self.starts:
+                root = os.stat(directory)
+                self.found.roots[directory] = root.st_dev, root.st_ino
             with os.scandir(directory) as entries:
                 return list(entries)
         except FileNotFoundError:

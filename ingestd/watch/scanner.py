@@ -13,9 +13,9 @@ from ingestd.watch.arrivals import Arrivals
 from ingestd.watch.bell import Bell
 from ingestd.watch.findings import Findings, Outlook
 from ingestd.watch.glance import glance
-from ingestd.watch.inotify import Change
 from ingestd.watch.problems import PathProblem
 from ingestd.watch.scan import scan
+from ingestd.watch.settle import still_time_s
 
 _REST_PER_WORK = 4
 """Scans take at most a fifth of the time, however many files lie there."""
@@ -31,6 +31,8 @@ class Scanner:
         self, outlook: Outlook, arrivals: Arrivals, settings: WatchSettings, events: Events
     ) -> None:
         self.problems: dict[str, list[PathProblem]] = {}
+        self.roots: dict[str, tuple[int, int]] = {}
+        """The base directories that are there, with device and inode."""
         self.has_news = Bell()
         self.scanned_at: float | None = None
         """When the last scan ended, monotonic."""
@@ -38,9 +40,10 @@ class Scanner:
         self._arrivals = arrivals
         self._settings = settings
         self._events = events
+        self._roots_changed = anyio.Event()
         self._bell = Bell()
         self._is_wanted = True
-        self._hints: set[Change] = set()
+        self._hints: set[str] = set()
         self._rest_s = 0.0
 
     async def run(self) -> None:
@@ -50,7 +53,7 @@ class Scanner:
             await self._bell.wait(until=self._next_scan_at())
             if time.monotonic() >= self._next_scan_at():
                 await self._scan(thread)
-            if self._hints:  # also after a scan, which does not see how a file got its name
+            elif self._hints:
                 await self._glance(thread)
 
     def want_scan(self) -> None:
@@ -58,13 +61,23 @@ class Scanner:
         self._is_wanted = True
         self._bell.ring()
 
-    def hint(self, changes: Iterable[Change]) -> None:
+    def hint(self, paths: Iterable[str]) -> None:
         """Something happened to these paths."""
-        self._hints.update(changes)
+        self._hints.update(paths)
         if len(self._hints) > _MOST_HINTS:
             self._hints.clear()
             self._is_wanted = True
         self._bell.ring()
+
+    def await_new_roots(self) -> anyio.Event:
+        """An event that is set when the present base directories are not these any more."""
+        self._roots_changed = anyio.Event()
+        return self._roots_changed
+
+    def distrust_roots(self) -> None:
+        """A base directory was removed, and may be there again under the same name and inode."""
+        self.roots = {}
+        self.want_scan()
 
     def _next_scan_at(self) -> float:
         if self.scanned_at is None:
@@ -74,6 +87,7 @@ class Scanner:
 
     async def _scan(self, thread: anyio.CapacityLimiter) -> None:
         self._is_wanted = False
+        self._hints.clear()
         began_at = time.monotonic()
         found = await anyio.to_thread.run_sync(
             scan, self._outlook, limiter=thread, abandon_on_cancel=True
@@ -82,6 +96,9 @@ class Scanner:
         self.scanned_at = time.monotonic()
         self._rest_s = _REST_PER_WORK * (self.scanned_at - began_at)
         self._tell_problems(found.problems)
+        if found.roots != self.roots:
+            self.roots = found.roots
+            self._roots_changed.set()
         self._events.scanned({name: self._arrivals.waiting[name] for name in self._source_names()})
 
     async def _glance(self, thread: anyio.CapacityLimiter) -> None:
@@ -95,9 +112,10 @@ class Scanner:
             await self._take_up(found)
 
     async def _take_up(self, found: Findings) -> None:
-        at = time.monotonic()
+        at, now_ns = time.monotonic(), time.time_ns()
         for number, sighting in enumerate(found.changed, start=1):
-            self._arrivals.sight(sighting, at)
+            still_s = still_time_s(sighting.stat, now_ns, self._settings)
+            self._arrivals.sight(sighting, at - still_s)
             if number % _YIELD_EVERY_FILES == 0:
                 await anyio.lowlevel.checkpoint()
         for path in found.vanished:

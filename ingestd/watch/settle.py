@@ -7,7 +7,6 @@ from pathlib import Path
 from ingestd.config.settings import WatchSettings
 from ingestd.files import has_writer, look
 from ingestd.records import FileStat
-from ingestd.watch.sightings import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,31 +34,38 @@ def look_closely(path: Path, marker: Path | None) -> Look:
     return Look(stat, has_writer(path), is_marked=True)
 
 
-def complete_at(seen: Look, file: Candidate, settings: WatchSettings) -> float | None:
+def complete_at(seen: Look, unchanged_since: float, settings: WatchSettings) -> float | None:
     """When the file counts as complete if it stays as it is; None while somebody writes to it.
 
     Monotonic seconds. A marker that is older than its file proves nothing: it may be left from
     an earlier file of that name.
     """
     if seen.is_vouched:
-        return file.unchanged_since
+        return unchanged_since
     if seen.has_writer is None:
-        return file.unchanged_since + settings.settle_unproven
+        return unchanged_since + settings.settle_unproven
     if seen.has_writer:
         return None
-    return file.unchanged_since + quiet_time_s(file, settings)
+    return unchanged_since + quiet_time_s(seen.stat, settings)
 
 
-def quiet_time_s(file: Candidate, settings: WatchSettings) -> float:
-    """How long a file without writers must stay unchanged: no time if it got its name last.
+def quiet_time_s(stat: FileStat, settings: WatchSettings) -> float:
+    """How long a file without writers must stay unchanged.
 
-    The kernel told of the rename; or the times do: Linux sets both on a write, while a rename, a
-    link and setting the times move the ctime only. That takes a tick of the clock in between.
+    Linux sets both times on a write; a rename, a link and setting the times move the ctime only.
+    So a later ctime means that the file got its name, or its old times back, after the last write.
     An empty file was perhaps just opened.
     """
-    assert file.stat is not None
-    is_named_last = file.is_moved_in or file.stat.ctime_ns > file.stat.mtime_ns
-    return 0.0 if is_named_last and file.stat.size_bytes else settings.settle
+    is_finished_off = stat.ctime_ns > stat.mtime_ns and stat.size_bytes > 0
+    return 0.0 if is_finished_off else settings.settle
+
+
+def still_time_s(stat: FileStat, now_ns: int, settings: WatchSettings) -> float:
+    """How long a file has been as it was just seen, by its ctime, which only the kernel sets.
+
+    Not believed beyond what has to settle: it may come from another host, whose clock is wrong.
+    """
+    return min(max((now_ns - stat.ctime_ns) / 1e9, 0.0), settings.settle)
 
 
 def _ctime_ns(path: Path) -> int | None:

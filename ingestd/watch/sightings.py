@@ -42,13 +42,6 @@ class Sighting(NamedTuple):
     stat: FileStat
     is_marked: bool
     """Its done-marker lies beside it."""
-    is_moved_in: bool = False
-    """It was seen to get its name by a rename."""
-
-    def is_news_to(self, known: "Candidate") -> bool:
-        """Whether it tells something that is not known of the file."""
-        is_same = (self.stat, self.is_marked) == (known.stat, known.is_marked)
-        return not is_same or self.is_moved_in > known.is_moved_in
 
 
 class Stage(Enum):
@@ -76,14 +69,12 @@ class Candidate:
     """None: gone, while the pipeline has it."""
     is_marked: bool
     unchanged_since: float
-    """Monotonic time at which the present content was first seen."""
+    """Monotonic time from which the present content has been there, or was first seen."""
     stage: Stage = Stage.GONE
     due_at: float = inf
     """When it can next be taken, monotonic; never, if only a marker or a change can help."""
     scheduled_at: float = inf
     """When the queue next brings it up."""
-    is_moved_in: bool = False
-    """Its present content got this name by a rename."""
     fruitless_looks: int = 0
     obstacle: PathProblem | None = None
     """Why the last close look was fruitless."""

@@ -49,7 +49,6 @@ class Watcher:
             for source in sources
         }
         feeds = tuple(self._feeds.values())
-        self._listener = Listener(events)
         self._arrivals = Arrivals(feeds, settings)
         self._scanner = Scanner(
             Outlook(
@@ -58,12 +57,13 @@ class Watcher:
                 self._arrivals.known,
                 self._arrivals.counts,
                 _MOST_FILES,
-                self._listener.watch,
             ),
             self._arrivals,
             settings,
             events,
         )
+        is_recursive = any(feed.pattern.has_subdirectories for feed in feeds)
+        self._listener = Listener(self._scanner, events, is_recursive=is_recursive)
 
     def prepare(self) -> None:
         """Make the base directories that lie in the inbox. Raises ConfigError.
@@ -86,8 +86,8 @@ class Watcher:
         A file for which there is no room is offered after another one is finished.
         """
         async with outbox, anyio.create_task_group() as tasks:
-            tasks.start_soon(self._listener.run, self._scanner, name="watch: listen")
             tasks.start_soon(self._scanner.run, name="watch: scan")
+            tasks.start_soon(self._listener.run, name="watch: listen")
             await self._offer(outbox, has_room)
             tasks.cancel_scope.cancel()
 

@@ -1,6 +1,5 @@
 """The watcher on a real file system. Nothing sleeps: tests wait for what is offered."""
 
-import errno
 import os
 import shutil
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio.streams.memory import MemoryObjectReceiveStream
+from watchfiles import Change
 
 from ingestd.config.settings import WatchSettings
 from ingestd.config.source import SourceSpec
@@ -23,7 +23,6 @@ from ingestd.records import FoundFile
 from ingestd.watch import Watcher, compile_pattern
 from ingestd.watch.arrivals import Arrivals, HasRoom, always
 from ingestd.watch.findings import Outlook
-from ingestd.watch.inotify import Change, Inotify
 from ingestd.watch.patterns import compile_names
 from ingestd.watch.scan import scan
 from ingestd.watch.sightings import Feed
@@ -238,7 +237,9 @@ async def test_a_source_with_many_files_does_not_starve_another(tmp_path: Path) 
     for number in range(200):
         (inbox / "many" / f"{number}.csv").write_bytes(b"a\n1\n")
     (inbox / "few" / "one.csv").write_bytes(b"a\n1\n")
-    async with watching(tmp_path, source("many", "many/*.csv"), source("few", "few/*.csv")) as at:
+    at_once = WatchSettings(settle=0)
+    many, few = source("many", "many/*.csv"), source("few", "few/*.csv")
+    async with watching(tmp_path, many, few, settings=at_once) as at:
         first_three = [(await at.next()).source_name for _ in range(3)]
     assert "few" in first_three
 
@@ -268,6 +269,34 @@ async def test_files_are_offered_in_order_of_arrival(tmp_path: Path) -> None:
 
 
 # complete or not
+
+
+async def test_a_file_that_is_opened_closed_and_opened_again_is_not_taken_in_between(
+    tmp_path: Path,
+) -> None:
+    patient = WatchSettings(rescan_interval=3600, settle=0.5)
+    async with watching(tmp_path, ORDERS, settings=patient) as at:
+        path = at.inbox / "a.csv"
+        began_at = anyio.current_time()
+        while anyio.current_time() - began_at < 2 * patient.settle:
+            with path.open("ab") as file:
+                file.write(b"1\n")
+            await at.until_scanned()
+        assert at.watcher.waiting() == {"orders": 1}
+        assert (await at.next()).stat.size_bytes == path.stat().st_size
+
+
+async def test_a_file_renamed_in_where_one_was_just_removed_is_offered_by_a_wake_up(
+    tmp_path: Path,
+) -> None:
+    async with watching(tmp_path, ORDERS, settings=NEVER_BY_ITSELF) as at:
+        at.drop("first.csv")
+        first = await at.next()
+        await at.until_scanned()
+        first.path.unlink()
+        at.drop("first.csv", b"a\n2\n3\n")
+        at.watcher.finished(first, None)
+        assert (await at.next()).stat.size_bytes == 6
 
 
 async def test_an_empty_file_gets_the_time_to_be_written(tmp_path: Path) -> None:
@@ -359,91 +388,42 @@ async def test_a_temporary_name_renamed_is_offered(tmp_path: Path) -> None:
         assert (await at.next()).path.name == "a.csv"
 
 
-# what the kernel tells
+# what must not stop the watcher
 
 
-@pytest.fixture
-def ears(tmp_path: Path) -> Iterator[Inotify]:
-    with Inotify() as inotify:
-        inotify.watch(str(tmp_path))
-        yield inotify
+async def test_names_that_are_not_utf8_are_offered_and_the_watcher_goes_on(tmp_path: Path) -> None:
+    async with watching(tmp_path, ORDERS) as at:
+        await at.until_scanned()
+        strange = os.fsdecode(b"caf\xe9.csv")
+        at.drop(strange)
+        assert (await at.next()).path == at.inbox / strange
+        await at.until(lambda: at.events.troubles)
+        at.drop("after.csv")
+        assert (await at.next()).path.name == "after.csv"
+        assert len(at.events.troubles) == 1
 
 
-def test_a_rename_is_told_from_a_write(tmp_path: Path, ears: Inotify) -> None:
-    written, renamed = tmp_path / "written", tmp_path / "renamed"
-    written.write_bytes(b"a\n")
-    assert Change(str(written), is_moved_in=False) in (ears.read() or [])
-    written.rename(renamed)
-    assert ears.read() == [Change(str(renamed), is_moved_in=True)]
-
-
-def test_what_leaves_is_not_told(tmp_path: Path, ears: Inotify) -> None:
-    (tmp_path / "a").touch()
-    ears.read()
-    (tmp_path / "a").unlink()
-    (tmp_path / "b").touch()
-    changes = ears.read()
-    assert changes
-    assert {change.path for change in changes} == {str(tmp_path / "b")}
-
-
-def test_only_a_scan_can_tell_what_a_new_directory_holds(tmp_path: Path, ears: Inotify) -> None:
-    (tmp_path / "new").mkdir()
-    assert ears.read() is None
-
-
-def test_more_than_the_kernel_remembers_asks_for_a_scan(tmp_path: Path, ears: Inotify) -> None:
-    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
-    for number in range(limit + 1):
-        (tmp_path / f"{number % 2}").touch()
-    heard = ears.read()
-    while heard is not None:
-        heard = ears.read()
-
-
-def test_a_directory_that_was_renamed_is_not_heard_under_its_old_name(
-    tmp_path: Path, ears: Inotify
-) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    old.mkdir()
-    ears.watch(str(old))
-    old.rename(new)
-    assert ears.read() is None
-    (new / "a").touch()
-    ears.watch(str(new))
-    (new / "b").touch()
-    changes = ears.read()
-    assert changes
-    assert {change.path for change in changes} == {str(new / "b")}
+async def test_wake_ups_come_again_after_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    async with watching(tmp_path, ORDERS, settings=NEVER_BY_ITSELF) as at:
+        await at.until_scanned()
+        at.drop(os.fsdecode(b"\xff.csv"))
+        await at.next()
+        at.drop("after.csv")
+        assert (await at.next()).path.name == "after.csv"
 
 
 async def test_where_nobody_may_listen_rescans_find_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> Inotify:
-        raise OSError(errno.EMFILE, "Too many open files")
+    def refuse(*_: object, **__: object) -> AsyncIterator[set[tuple[Change, str]]]:
+        raise OSError("OS file watch limit reached.")
 
-    monkeypatch.setattr("ingestd.watch.listener.Inotify", refuse)
+    monkeypatch.setattr("ingestd.watch.listener.awatch", refuse)
     async with watching(tmp_path, ORDERS) as at:
         await at.until_scanned()
         at.drop("a.csv")
         assert (await at.next()).path.name == "a.csv"
-        (reason,) = at.events.troubles
-        assert "fs.inotify.max_user_instances" in reason
-
-
-# what must not stop the watcher
-
-
-async def test_names_that_are_not_utf8_are_offered_by_a_wake_up_like_others(
-    tmp_path: Path,
-) -> None:
-    async with watching(tmp_path, ORDERS, settings=NEVER_BY_ITSELF) as at:
-        await at.until_scanned()
-        for name in (os.fsdecode(b"caf\xe9.csv"), "after.csv"):
-            at.drop(name)
-            assert (await at.next()).path == at.inbox / name
-        assert at.events.troubles == []
+        assert at.events.troubles == ["OS file watch limit reached."]
 
 
 async def test_names_with_newlines_and_hard_links_are_files_like_others(tmp_path: Path) -> None:
@@ -623,9 +603,7 @@ async def test_no_more_files_are_kept_in_mind_than_allowed(tmp_path: Path) -> No
         (tmp_path / f"{number}.csv").touch()
     feed = Feed("orders", compile_pattern("*.csv", tmp_path))
     files = Arrivals([feed], QUICK)
-    outlook = Outlook(
-        (feed,), compile_names(()), files.known, files.counts, most_files=3, listen=lambda _: None
-    )
+    outlook = Outlook((feed,), compile_names(()), files.known, files.counts, most_files=3)
     first = scan(outlook)
     assert len(first.changed) == 3
     assert [problem.message for problem in first.problems["orders"]] == [
@@ -677,6 +655,27 @@ async def test_a_directory_that_cannot_be_read_stops_nothing_else(open_to_all: P
         await at.until_scanned()
         assert at.messages("orders") == [f"cannot read {closed}: Permission denied"]
         assert "with mode 0000" in at.watcher.problems()["orders"][0].hint
+
+
+async def test_a_directory_that_cannot_be_watched_leaves_wake_ups_for_others(
+    open_to_all: Path,
+) -> None:
+    (open_to_all / "inbox" / "closed").mkdir(parents=True, mode=0)
+    open_to_all.joinpath("inbox").chmod(0o777)
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+    async with watching(
+        open_to_all, source("orders", "**/*.csv"), settings=NEVER_BY_ITSELF
+    ) as at:  # fmt: skip
+        await at.until(lambda: at.events.troubles)
+        await at.until_scanned()
+        at.drop("a.csv")  # at the latest the scan finds it with which listening begins again
+        await at.next()
+        scans_before = at.events.scans
+        at.drop("b.csv")
+        await at.next()
+        assert at.events.scans == scans_before
+        assert ["Permission denied" in reason for reason in at.events.troubles] == [True]
 
 
 # preparing

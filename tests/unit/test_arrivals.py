@@ -10,7 +10,7 @@ from ingestd.config.settings import WatchSettings
 from ingestd.records import FileStat, FoundFile
 from ingestd.watch.arrivals import Arrivals
 from ingestd.watch.patterns import compile_pattern
-from ingestd.watch.settle import Look, complete_at
+from ingestd.watch.settle import Look, complete_at, still_time_s
 from ingestd.watch.sightings import Candidate, Feed, Sighting
 
 SETTINGS = WatchSettings(rescan_interval=2.0, settle=0.1, settle_unproven=3.0)
@@ -53,8 +53,16 @@ def found(file: Candidate, stat: FileStat = RENAMED) -> FoundFile:
     ],
 )
 def test_when_a_file_counts_as_complete(look: Look, expected: float | None) -> None:
-    file = Candidate("s", "/a", look.stat, look.is_marked, unchanged_since=100.0)
-    assert complete_at(look, file, SETTINGS) == expected
+    assert complete_at(look, 100.0, SETTINGS) == expected
+
+
+@pytest.mark.parametrize(
+    ("now_ns", "expected"), [(2_000, 0.0), (30_002_000, 0.03), (10**18, 0.1), (0, 0.0)]
+)
+def test_time_before_the_first_look_counts_up_to_what_has_to_settle(
+    now_ns: int, expected: float
+) -> None:
+    assert still_time_s(RENAMED, now_ns, SETTINGS) == expected
 
 
 def test_a_file_written_in_place_is_due_exactly_when_it_has_settled() -> None:
@@ -62,39 +70,6 @@ def test_a_file_written_in_place_is_due_exactly_when_it_has_settled() -> None:
     files.sight(sighting("/a", WRITTEN), 5.0)
     assert files.take(5.0) is None
     assert files.next_due_at() == 5.1
-    assert offer(files, 5.1) is not None
-
-
-def test_a_file_renamed_in_within_the_clock_tick_of_its_last_write_is_due_at_once() -> None:
-    files = arrivals("s")
-    files.sight(sighting("/a", WRITTEN)._replace(is_moved_in=True), 5.0)
-    assert offer(files, 5.0) is not None
-
-
-def test_a_rename_that_is_heard_of_after_a_scan_ends_the_wait() -> None:
-    files = arrivals("s")
-    files.sight(sighting("/a", WRITTEN), 5.0)
-    assert files.take(5.0) is None
-    renamed = sighting("/a", WRITTEN)._replace(is_moved_in=True)
-    assert renamed.is_news_to(files.known["/a"])
-    files.sight(renamed, 5.01)
-    assert not renamed.is_news_to(files.known["/a"])
-    assert offer(files, 5.01) is not None
-
-
-@pytest.mark.parametrize("stat", [FileStat(1, 1, 20, 1001, 1001), FileStat(1, 2, 10, 1000, 1000)])
-def test_what_is_written_after_a_rename_has_to_settle(stat: FileStat) -> None:
-    files = arrivals("s")
-    files.sight(sighting("/a", WRITTEN)._replace(is_moved_in=True), 5.0)
-    files.sight(sighting("/a", stat), 5.0)
-    assert files.take(5.0) is None
-    assert offer(files, 5.1) is not None
-
-
-def test_an_empty_file_that_was_renamed_in_has_to_settle() -> None:
-    files = arrivals("s")
-    files.sight(sighting("/a", EMPTY)._replace(is_moved_in=True), 5.0)
-    assert files.take(5.0) is None
     assert offer(files, 5.1) is not None
 
 

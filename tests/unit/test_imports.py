@@ -34,6 +34,7 @@ HOMES = {
     "python_calamine": {"formats"},
     "numpy": {"formats", "documents", "elements", "rejections", "refine", "load", "pipeline"},
     "aiohttp": {"api"},
+    "watchfiles": {"watch"},
     "prometheus_client": {"metrics", "api"},
     "structlog": {"logs", "events"},
     "pydantic": {"config", "transform"},
