@@ -109,10 +109,18 @@ class Shape:
     """
 
     columns: tuple[str, ...]
+    encoding: str = "utf-8"
+    """Python's name, with the byte order: what the source says, or the file's byte order mark."""
+    record_end: str = "\n"
+    """Of the first record; where a source leaves that open, others may end otherwise."""
+    header_records: frozenset[bytes] = frozenset()
+    """What the header says; a record that says the same again is no data."""
     header: bytes = field(default=b"", compare=False)
     """All bytes before the first record; reading chunks does not need them."""
     suffix: str = ".csv"
     """What a file of some of its records is to be called."""
+    footer: bytes = field(default=b"", compare=False)
+    """All bytes behind the last record, if they are something else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from ingestd.config.encodings import without_bom
 from ingestd.config.source import ColumnSpec, SourceSpec
 from ingestd.documents import Part, Run, encode
 from ingestd.elements import Encoded, UnencodableRows
@@ -82,12 +83,12 @@ def warm(sources: Sequence[bytes]) -> None:
 def _refine_nothing(compiled: Compiled, pickled: bytes) -> None:
     """One row through every stage, as if it were a file."""
     source, schema = compiled.source, compiled.transform.schema
-    columns = tuple(source.columns)
+    shape = Shape(source.file_columns, without_bom(source.csv.encoding))
     row = FORMATS[source.format].blank_row(source)
     run = Run("00" * 8, source.name, 0)
     stat = FileStat(0, 0, len(row), 0, 0)
     chunk = Chunk(Path(source.name), stat, Position(), Position(len(row), 1, 1), row)
-    refine(Plan(pickled, Shape(columns), run, Limits()), chunk)
+    refine(Plan(pickled, shape, run, Limits()), chunk)
     nulls = pl.DataFrame({name: [None] for name in schema}, dtypes_of(dict(schema)))
     encode(nulls.with_columns(pl.Series(ROW, [0], pl.UInt32)), schema, [Part(run, 1, 0)])
 

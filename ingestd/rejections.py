@@ -7,6 +7,7 @@ are neighbours: their bytes, joined, are the elements of the array already.
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -29,7 +30,7 @@ _MOST_REASONS = 1000
 """Of one row. With more of them a document might be larger than MongoDB takes."""
 
 _TEXT, _NUMBER = ColumnSpec(type="string"), ColumnSpec(type="int64")
-_PLACE = {"file": _TEXT, "file_id": _TEXT, "row": _NUMBER, "line": _NUMBER}
+_PLACE = {"file": _TEXT, "file_id": _TEXT, "row": _NUMBER, "line": _NUMBER, "offset": _NUMBER}
 _SUMMARY = {"error_type": _TEXT, "error_message": _TEXT}
 _REASON = dict.fromkeys(Violation._fields, _TEXT)
 _ERROR_TYPES = pl.Series(["structure", "type", "rule"])
@@ -107,7 +108,8 @@ def _encode(refused: _Refused, parts: Sequence[Part], error_time_ms: int) -> Enc
     add_columns(elements, _summary(refused), _SUMMARY)
     is_kept = raw.bin.size() <= MAX_RAW_BYTES
     _add_record(elements, refused.text.frame, refused.rows.filter(is_kept), refused.rows)
-    _add_raw(elements, raw.bin.head(MAX_RAW_BYTES))
+    encoding = refused.text.chunks[0].records.ending.encoding
+    _add_raw(elements, raw.bin.head(MAX_RAW_BYTES), encoding)
     _add_violations(elements, refused)
     return elements.join()
 
@@ -116,13 +118,16 @@ def _places(refused: _Refused, parts: Sequence[Part]) -> pl.DataFrame:
     """Where each row stands."""
     part = np.repeat(np.arange(len(parts)), [part.height for part in parts])
     before = np.array([part.rows_before + 1 for part in parts])
-    lines = [chunk.records.lines(indexes) for chunk, indexes in refused.chunks() if indexes.size]
+    chunks = [chunk for chunk in refused.chunks() if chunk[1].size]
+    lines = [chunk.records.lines(indexes) for chunk, indexes in chunks]
+    offsets = [chunk.records.offsets(indexes) for chunk, indexes in chunks]
     return pl.DataFrame(
         {
             "file": pl.Series([part.run.file_name for part in parts]).gather(part),
             "file_id": pl.Series([part.run.file_id for part in parts]).gather(part),
             "row": refused.rows.to_numpy() + before[part],
             "line": np.concatenate(lines),
+            "offset": np.concatenate(offsets),
         }
     )
 
@@ -171,10 +176,10 @@ def _raw(chunk: TextChunk, indexes: Positions) -> pl.Series:
     return pl.Series(slices(records.octets, edges.reshape(-1))).gather_every(2)
 
 
-def _add_raw(elements: Elements, raw: pl.Series) -> None:
+def _add_raw(elements: Elements, raw: pl.Series, encoding: str) -> None:
     """Text where it is text, ended by a NUL; else binary, begun by the subtype 0."""
-    is_text = _is_text(raw)
-    values, lengths = binary_of(raw)
+    texts, is_text = _as_texts(raw, encoding)
+    values, lengths = binary_of(texts)
     elements.rows(np.where(is_text, np.uint8(0x02), np.uint8(0x05)))
     elements.constant(b"raw\0")
     elements.rows((lengths + is_text).astype("<i4"))
@@ -184,20 +189,23 @@ def _add_raw(elements: Elements, raw: pl.Series) -> None:
     elements.rows(nul, is_text)
 
 
-def _is_text(raw: pl.Series) -> Mask:
-    try:
-        raw.cast(pl.String)
-    except pl.exceptions.ComputeError:  # says that some are not, and not which
-        return np.array([_is_utf8(octets) for octets in raw])
-    return np.ones(len(raw), np.bool_)
+def _as_texts(raw: pl.Series, encoding: str) -> tuple[pl.Series, Mask]:
+    """UTF-8 for each record that is text, and gives the same bytes when it is encoded again."""
+    if encoding == "utf-8":
+        with suppress(pl.exceptions.ComputeError):  # says that some are not, and not which
+            return raw.cast(pl.String).cast(pl.Binary), np.ones(len(raw), np.bool_)
+    texts = [_as_text(octets, encoding) for octets in raw]
+    is_text = np.array([text is not None for text in texts])
+    known = [text or octets for text, octets in zip(texts, raw, strict=True)]
+    return pl.Series(known, dtype=pl.Binary), is_text
 
 
-def _is_utf8(octets: bytes) -> bool:
+def _as_text(octets: bytes, encoding: str) -> bytes | None:
     try:
-        octets.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        text = octets.decode(encoding)
+        return text.encode() if text.encode(encoding) == octets else None
+    except UnicodeError:
+        return None
 
 
 def _add_violations(elements: Elements, refused: _Refused) -> None:
@@ -239,12 +247,12 @@ def head(rejections: Rejections, count: int) -> Rejections:
     return Rejections(rejections.documents[: ends[-1] if ends else 0], ends.tobytes())
 
 
-def records_in(rejections: Sequence[Rejections]) -> list[bytes]:
+def records_in(rejections: Sequence[Rejections], encoding: str) -> list[bytes]:
     """The records as they stood in the file, in its order."""
     errors = [error for part in rejections for error in bson.decode_all(part.documents)]
-    return [raw_octets(error["raw"]) for error in sorted(errors, key=itemgetter("row"))]
+    return [raw_octets(error["raw"], encoding) for error in sorted(errors, key=itemgetter("row"))]
 
 
-def raw_octets(raw: str | bytes) -> bytes:
-    """The field ``raw`` of an error document as bytes."""
-    return raw.encode() if isinstance(raw, str) else bytes(raw)
+def raw_octets(raw: str | bytes, encoding: str) -> bytes:
+    """The field ``raw`` of an error document as bytes of a file."""
+    return raw.encode(encoding) if isinstance(raw, str) else bytes(raw)

@@ -12,6 +12,7 @@ from typing import Any
 import aiofiles
 import anyio.to_thread
 
+from ingestd.config.encodings import encode
 from ingestd.errors import FileUnavailable
 from ingestd.files import (
     explaining,
@@ -64,9 +65,9 @@ class Rejects:
         """Make the failure of a whole file an error document: row 0, no record."""
         document = {
             "source_name": file.source_name, "file": file.name, "file_id": file.file_id, "row": 0,
-            "line": None, "state": "open", "error_time": now(), "error_type": error["type"],
-            "error_message": error["message"], "hint": error["hint"], "record": None,
-            "raw": None, "violations": [],
+            "line": None, "offset": None, "state": "open", "error_time": now(),
+            "error_type": error["type"], "error_message": error["message"],
+            "hint": error["hint"], "record": None, "raw": None, "violations": [],
         }  # fmt: skip
         match = {"_id": row_id(file.file_id, 0)}
         await self._mongo.patiently(
@@ -129,17 +130,18 @@ class Rejects:
 
     async def _write_records(self, path: Path, shape: Shape, file: ClaimedFile) -> None:
         async with aiofiles.open(path, "wb") as stream:
-            await stream.write(_lines([shape.header]) if shape.header else b"")
-            async for records in self._pages(file):
-                await stream.write(_lines(records))
+            await stream.write(_header(shape))
+            async for raws in self._pages(file):
+                await stream.write(_lines([raw_octets(raw, shape.encoding) for raw in raws], shape))
+            await stream.write(shape.footer)
             await stream.flush()
             await anyio.to_thread.run_sync(os.fsync, stream.fileno())
 
-    async def _pages(self, file: ClaimedFile) -> AsyncIterator[list[bytes]]:
+    async def _pages(self, file: ClaimedFile) -> AsyncIterator[list[str | bytes]]:
         """In the file's order; reading goes on where it was when MongoDB comes back."""
         first = 1
         while page := await self._page(file, first):
-            yield [raw_octets(document["raw"]) for document in page]
+            yield [document["raw"] for document in page]
             first = page[-1]["row"] + 1
 
     async def _page(self, file: ClaimedFile, first: int) -> list[Document]:
@@ -170,16 +172,15 @@ def write_few_rejects(
 
 
 def _write_few(refused: Refused, directory: Path) -> Path | FileUnavailable:
-    temporary, header = _temporary(refused.file, directory), refused.shape.header
+    temporary, shape = _temporary(refused.file, directory), refused.shape
     try:
         with explaining("unwritable_file", temporary):
             make_directory(directory)
             with temporary.open("wb") as stream:
-                stream.write(_lines([header]) if header else b"")
-                stream.write(_lines(refused.records or ()))
+                stream.write(_header(shape) + _lines(refused.records or (), shape) + shape.footer)
                 stream.flush()
                 os.fsync(stream.fileno())
-            return _place(temporary, refused.file, refused.shape)
+            return _place(temporary, refused.file, shape)
     except FileUnavailable as error:
         return error
     finally:
@@ -190,8 +191,17 @@ def _temporary(file: ClaimedFile, directory: Path) -> Path:
     return directory / f".ingestd-{file.file_id}.tmp"
 
 
-def _lines(records: Sequence[bytes]) -> bytes:
-    return b"".join(record if record.endswith(b"\n") else record + b"\n" for record in records)
+def _header(shape: Shape) -> bytes:
+    is_open = shape.header and not shape.header.endswith(_record_end(shape))
+    return shape.header + (_record_end(shape) if is_open else b"")
+
+
+def _lines(records: Sequence[bytes], shape: Shape) -> bytes:
+    return b"".join(record + _record_end(shape) for record in records)
+
+
+def _record_end(shape: Shape) -> bytes:
+    return encode(shape.record_end, shape.encoding)
 
 
 def _place(temporary: Path, file: ClaimedFile, shape: Shape) -> Path:

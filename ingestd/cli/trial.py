@@ -19,7 +19,6 @@ from ingestd.documents import extended_json
 from ingestd.errors import ExitCode
 from ingestd.pipeline.desk import limits_of
 from ingestd.pipeline.trial import Trial, try_file
-from ingestd.rejections import raw_octets
 
 _COLUMNS = (
     Column("rows", is_number=True), Column("would load", is_number=True),
@@ -92,8 +91,9 @@ def _show_refused(console: Console, error: Mapping[str, Any], trial: Trial) -> N
     for violation in error["violations"]:
         column = f"{clean(violation['column'])}: " if violation["column"] else ""
         console.print(place + Text(column, "yellow") + Text(clean(violation["message"])))
-    octets = raw_octets(error["raw"] or b"")
-    raw = octets.decode(trial.source.csv.encoding, "backslashreplace")
+    raw = error["raw"] or ""
+    if not isinstance(raw, str):
+        raw = bytes(raw).decode(trial.layout.shape.encoding, "backslashreplace")
     spans = list(_spans(raw, error["violations"], trial))
     for line in _underlined(raw, spans, console.width - _INDENT):
         console.print(Text(" " * _INDENT) + line, no_wrap=True, overflow="ignore", crop=False)

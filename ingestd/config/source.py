@@ -11,12 +11,15 @@ from ingestd.config.settings import Section
 from ingestd.config.values import (
     Bound,
     CheckName,
+    Comment,
     Currencies,
     Delimiter,
     DoneMarker,
     Encoding,
+    Escape,
     FilePattern,
     Quote,
+    RecordEnd,
     SourceName,
     Thousands,
     TimeFormats,
@@ -40,6 +43,9 @@ PANDAS_NAMES: dict[str, ColumnTypeName] = {
     "datetime64[s]": "datetime", "timedelta64[ns]": "duration",
 }  # fmt: skip
 """Names that pandas users have in their schemas already, and what they mean here."""
+
+EXTRA = "_extra"
+"""The column of a row's fields beyond the file's columns (``ragged = "rescue"``)."""
 
 RESERVED_COLUMNS = ("_id", "processed_at", "source_name", "__row__")
 
@@ -70,6 +76,8 @@ class ColumnSpec(Section):
     """How ``binary`` is written in the file."""
     null_values: tuple[str, ...] = ()
     """Texts that mean "no value" in this column alone."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the column in files."""
     true_values: tuple[str, ...] = ("true", "t", "yes", "y", "1")
     false_values: tuple[str, ...] = ("false", "f", "no", "n", "0")
 
@@ -127,17 +135,42 @@ class CsvSpec(Section):
     delimiter: Delimiter = ","
     quote: Quote = '"'
     """Empty: quotes have no meaning."""
+    escape: Escape = "doubled"
+    """How a quote is written inside quotes: doubled, after this character, or not at all."""
     encoding: Encoding = "utf-8"
-    """Python's canonical name, once read."""
+    """Python's canonical name, once read; a byte order mark in the file knows better."""
+    record_end: RecordEnd = "auto"
+    """``auto``: LF or CRLF, or CR where the file has none of them."""
     header: bool = True
+    header_lines: int = Field(default=1, ge=0, le=10)
+    """The names of several are joined with ``_``; 0 is the same as ``header = false``."""
+    ignore_case: bool = False
+    """``ID`` in the header is the column ``id``."""
     columns: tuple[str, ...] | None = None
     """Names in order, for files without a header; default the schema's order."""
-    skip_lines: int = Field(default=0, ge=0, le=10_000)
+    skip_lines: Annotated[int, Field(ge=0, le=10_000)] | Literal["auto"] = 0
+    """``auto``: all lines before the first that names all columns of the schema."""
+    skip_footer: int = Field(default=0, ge=0, le=1000)
+    """Records at the end that are left out."""
+    comment: Comment = ""
+    """Lines that begin so are left out; empty: none are."""
+    ragged: Literal["reject", "pad", "rescue"] = "reject"
+    """Missing fields are null, unless they are a reason to reject the row; ``rescue`` also keeps
+    extra ones, in the column ``_extra``."""
     null_values: tuple[str, ...] = ("",)
     trim: bool = False
     decimal: Literal[".", ","] = "."
     thousands: Thousands = ""
     """What stands between groups of three digits; empty: nothing."""
+
+    @property
+    def escape_character(self) -> str:
+        """Takes its meaning from the character behind it; empty: there is none."""
+        return "" if self.escape in ("doubled", "none") else self.escape
+
+    @property
+    def header_line_count(self) -> int:
+        return self.header_lines if self.header else 0
 
 
 Place = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -250,6 +283,20 @@ class SourceSpec(Section):
     def manifest_of(self, path: Path) -> Path | None:
         """The side file that tells what the file at ``path`` holds, where the source has such."""
         return path.with_name(path.name + self.manifest.suffix) if self.manifest else None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _add_extra_column(cls, value: Any) -> Any:
+        match value:
+            case {"csv": {"ragged": "rescue"}, "schema": dict() as columns}:
+                return {**value, "schema": {**columns, EXTRA: columns.get(EXTRA, "json")}}
+        return value
+
+    @property
+    def file_columns(self) -> tuple[str, ...]:
+        """The columns of the schema that files have."""
+        is_extra = self.csv.ragged == "rescue"
+        return tuple(name for name in self.columns if not (is_extra and name == EXTRA))
 
     @property
     def config_hash(self) -> str:

@@ -3,7 +3,6 @@
 A validator's error text says what is allowed; ``explain.py`` puts in front what was found.
 """
 
-import codecs
 import math
 import re
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from ingestd.config.encodings import canonical_encoding
 from ingestd.config.naming import nearest, quoted
 
 RESERVED_SOURCES = ("errors", "files")
@@ -77,32 +77,12 @@ def _check_timezone(name: str) -> str:
     return name
 
 
-def _canonical_encoding(name: str) -> str:
-    """Python's own name of the encoding, so that ``UTF8`` and ``utf-8`` are the same."""
-    try:
-        encoding = codecs.lookup(name).name
-        is_ascii = bytes(range(128)).decode(encoding) == "".join(map(chr, range(128)))
-    except (LookupError, UnicodeError, ValueError) as error:
-        raise ValueError(_ENCODINGS + _utf16_advice(name)) from error
-    if not is_ascii:
-        raise ValueError(_ENCODINGS + _utf16_advice(encoding))
-    return encoding
-
-
-_ENCODINGS = "allowed: encodings that contain ASCII, such as utf-8, cp1252, iso8859-15"
-
-
-def _utf16_advice(name: str) -> str:
-    is_wide = name.lower().replace("_", "-").startswith(("utf-16", "utf16", "utf-32", "utf32"))
-    return "; UTF-16 and UTF-32 are not supported yet: convert the file" if is_wide else ""
-
-
 Bound = Annotated[bool | int | float | str | datetime | date | time, BeforeValidator(_check_bound)]
 """A limit or a choice in a rule; ``bool`` stands first so that ``true`` does not become 1."""
 ConfiguredPath = Annotated[Path, BeforeValidator(_check_path)]
 MongoUri = Annotated[SecretStr, AfterValidator(_check_uri)]
 TimeZone = Annotated[str, AfterValidator(_check_timezone)]
-Encoding = Annotated[str, AfterValidator(_canonical_encoding)]
+Encoding = Annotated[str, AfterValidator(canonical_encoding)]
 Database = Annotated[
     str,
     _check(re.compile(r"[A-Za-z0-9_-]{1,38}").fullmatch, "allowed: 1 to 38 of A-Z a-z 0-9 _ -"),
@@ -136,8 +116,8 @@ TimeFormats = Annotated[
 Delimiter = Annotated[
     str,
     _check(
-        re.compile(r"[\t\x20-\x7e]").fullmatch,
-        r'allowed: one ASCII character, not a line end, such as "," ";" "|" "\t"',
+        re.compile(r"[^\r\n]{1,16}").fullmatch,
+        r'allowed: up to 16 characters, no line end, such as "," ";" "|" "\t" "||"',
     ),
 ]
 Quote = Annotated[
@@ -159,6 +139,27 @@ Currencies = Annotated[
     _check_each(
         re.compile(r"[^\s0-9+\-()%]{1,8}").fullmatch,
         'allowed: up to 8 characters without digits, blanks and signs, such as "€" or "EUR"',
+    ),
+]
+Escape = Annotated[
+    str,
+    _check(
+        re.compile(r"doubled|none|[\x21-\x7e]").fullmatch,
+        r'allowed: "doubled", "none", or one ASCII character that is not blank, such as "\\"',
+    ),
+]
+RecordEnd = Annotated[
+    str,
+    _check(
+        re.compile(r"(?s).{1,16}").fullmatch,
+        r'allowed: "auto", or up to 16 characters, such as "\n" "\r\n" "\r" "|\n"',
+    ),
+]
+Comment = Annotated[
+    str,
+    _check(
+        re.compile(r"[^\s\"]\S{0,15}|").fullmatch,
+        'allowed: up to 16 characters without blanks, such as "#" or "//", or empty for none',
     ),
 ]
 DoneMarker = Annotated[

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Content:
     def __init__(self, stream: io.FileIO, source: SourceSpec, limits: Limits) -> None:
         self._stream, self._limits = stream, limits
         self._digest = hashlib.sha256()
-        self._blocks = iter(lambda: self._read_file(limits.chunk_bytes), b"")
+        self._blocks: Iterator[bytes] = iter(lambda: self._read_file(limits.chunk_bytes), b"")
         self.is_packed = False
         self.is_at_end = False
         start = os.pread(stream.fileno(), MAGIC_BYTES, 0)
@@ -59,22 +60,31 @@ class Content:
         self.is_at_end = not block
         return block
 
+    def peek(self, size_bytes: int) -> bytes:
+        """The beginning of what is still to be read: so many bytes, or more, or all there are."""
+        ahead: list[bytes] = []
+        while sum(map(len, ahead)) < size_bytes and (block := next(self._blocks, b"")):
+            ahead.append(block)
+        self._blocks = chain(ahead, self._blocks)
+        return b"".join(ahead)
+
+    def skip(self, size_bytes: int) -> None:
+        """Go on behind so many bytes, which were seen already."""
+        while size_bytes:
+            block = next(self._blocks)
+            rest = block[size_bytes:]
+            size_bytes -= len(block) - len(rest)
+            self._blocks = chain((rest,) if rest else (), self._blocks)
+
     def read_start(self, expected: str) -> bytes:
         """The first bytes of it, enough to tell that it may be what is expected.
 
         Raises:
             FileRefused: it is empty, or something else.
         """
-        start = self.read()
-        if not start:
-            raise FileRefused("empty_file", "the file is empty", "nothing to load; ask the sender")
-        while len(start) < foreign.MAGIC_BYTES and not self.is_at_end:
-            start += self.read()
-        if name := foreign.name_of(start):
-            raise FileRefused(
-                "wrong_format", f"this is {name}, not {expected}",
-                "convert it, or point a source of the right format at it",
-            )  # fmt: skip
+        start = self.peek(foreign.MAGIC_BYTES)
+        self.skip(len(start))
+        foreign.refuse_others(start, expected)
         return start
 
     def _become(self, pieces: Iterator[bytes]) -> None:

@@ -24,7 +24,7 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
         block, start = _read_skipped(content, source.fixed.skip_lines)
         cuts = list(find_cuts(content, block[start.offset_bytes :], start))
     chunks = tuple(Chunk(path, stat, start, end) for start, end in cuts)
-    shape = Shape(tuple(source.columns), block[: start.offset_bytes], ".txt")
+    shape = Shape(tuple(source.columns), header=block[: start.offset_bytes], suffix=".txt")
     return FileLayout(content.sha256, shape, chunks, content.is_packed)
 
 

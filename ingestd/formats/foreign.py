@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from ingestd.errors import FileRefused
+
 _NAMES: Mapping[bytes, str] = {
     b"\x1f\x8b": "gzip data",
     b"BZh": "bzip2 data",
@@ -28,3 +30,15 @@ MAGIC_BYTES = max(map(len, _NAMES))
 def name_of(start: bytes) -> str | None:
     """What a file is that begins so, if it is one of the kinds that people mix up."""
     return next((name for magic, name in _NAMES.items() if start.startswith(magic)), None)
+
+
+def refuse_others(start: bytes, expected: str) -> None:
+    """Raises FileRefused when a file that begins so is empty, or of a kind that people mix up
+    with what is expected."""
+    if not start:
+        raise FileRefused("empty_file", "the file is empty", "nothing to load; ask the sender")
+    if name := name_of(start):
+        raise FileRefused(
+            "wrong_format", f"this is {name}, not {expected}",
+            "convert it, or point a source of the right format at it",
+        )  # fmt: skip

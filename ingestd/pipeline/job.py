@@ -112,7 +112,9 @@ class FileJob:
     @property
     def refused_records(self) -> list[bytes] | None:
         """The refused records in the file's order; ``None`` when only MongoDB has them all."""
-        return None if self._refused is None else records_in(self._refused)
+        return (
+            None if self._refused is None else records_in(self._refused, self.layout.shape.encoding)
+        )
 
     async def chunk_durable(
         self, chunk: Chunk, counts: Counts, ledger: Ledger, interval_s: float

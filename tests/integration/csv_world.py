@@ -1,15 +1,17 @@
 """Files, laid out and read as the daemon does it; and a slow, plain reader to compare with."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ingestd.config.source import SourceSpec
 from ingestd.files import look
 from ingestd.formats import csv
 from ingestd.formats.limits import Limits
-from ingestd.formats.text import Text
+from ingestd.formats.text import Text, ending_of
 from ingestd.records import ROW, FileLayout
 
 Row = tuple[str | None, ...]
@@ -22,6 +24,7 @@ class Outcome:
     rows: dict[int, Row]
     lines: dict[int, int]
     faults: dict[int, tuple[str, bytes]]
+    raws: dict[int, bytes] = field(default_factory=dict, compare=False)
 
     @property
     def row_count(self) -> int:
@@ -54,10 +57,11 @@ def check_cuts(octets: bytes, layout: FileLayout) -> None:
     """The header and the chunks are the file, without gap or overlap, and no chunk is in vain."""
     assert layout.sha256 == hashlib.sha256(octets).digest()
     pieces = [octets[c.start.offset_bytes : c.end.offset_bytes] for c in layout.chunks]
-    assert layout.shape.header + b"".join(pieces) == octets
+    assert layout.shape.header + b"".join(pieces) + layout.shape.footer == octets
     for piece, chunk in zip(pieces, layout.chunks, strict=True):
         assert chunk.row_count > 0
-        assert chunk.end.line - chunk.start.line == piece.count(b"\n")
+        lines = ending_of(layout.shape).line_ends(piece).size
+        assert chunk.end.line - chunk.start.line == lines
     for before, after in zip(layout.chunks, layout.chunks[1:], strict=False):
         assert before.end == after.start
 
@@ -65,13 +69,15 @@ def check_cuts(octets: bytes, layout: FileLayout) -> None:
 def _add(outcome: Outcome, text: Text) -> None:
     records = text.chunks[0].records
     first = records.chunk.start.row
-    indexes = list(range(records.chunk.row_count))
-    outcome.lines.update(
-        (first + i, line) for i, line in zip(indexes, records.lines(indexes), strict=True)
-    )
+    indexes = np.arange(records.chunk.row_count)
+    edges = zip(records.starts.tolist(), records.bare_ends(indexes).tolist(), strict=True)
+    raws = [records.octets[start:end] for start, end in edges]
+    outcome.lines.update(enumerate(records.lines(indexes).tolist(), first))
+    outcome.raws.update(enumerate(raws, first))
     for index, fault in text.faults.items():
-        outcome.faults[first + index] = (fault.rule, records.raw(index))
+        outcome.faults[first + index] = (fault.rule, raws[index])
     for *cells, index in text.frame.iter_rows():
         outcome.rows[first + index] = tuple(cells)
     assert text.frame.columns[-1] == ROW
-    assert text.frame.height + len(text.faults) == len(indexes)
+    ignored = text.chunks[0].ignored
+    assert text.frame.height + len(text.faults) + len(ignored) == len(indexes)

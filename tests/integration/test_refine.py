@@ -162,7 +162,7 @@ def test_every_row_is_a_document_or_a_rejection_or_filtered(
     assert errors.keys() == {row for row, line in numbered.items() if line.rules}
     for row, error in errors.items():
         assert error["line"] == row
-        assert raw_octets(error["raw"]) == lines[row - 1].text
+        assert raw_octets(error["raw"], "utf-8") == lines[row - 1].text
         assert rules_of(error) == lines[row - 1].rules
     told = Counter(rule for error in errors.values() for rule in rules_of(error))
     assert sum((Counter(chunk.rejections.rules) for chunk in chunks), Counter()) == told

@@ -19,7 +19,7 @@ from ingestd.records import ClaimedFile, FileStat, Rejections, Shape
 from ingestd.rejects import Rejects, write_error_report
 
 HEADER = b"id,amount\n"
-SHAPE = Shape((), HEADER)
+SHAPE = Shape((), header=HEADER)
 ERROR = {"type": "bad", "message": "it is bad", "hint": "make it good"}
 
 
@@ -125,7 +125,7 @@ async def test_the_header_is_on_lines_of_its_own(
     rejects: Rejects, tmp_path: Path, header: bytes
 ) -> None:
     await rejects.record_rows(rows(1))
-    path = await rejects.write_rejects_file(claimed(), Shape((), header), tmp_path)
+    path = await rejects.write_rejects_file(claimed(), Shape((), header=header), tmp_path)
     assert path.read_bytes().endswith(b"1,-1\n")
     assert path.read_bytes().removesuffix(b"1,-1\n") == header + (
         b"" if header.endswith(b"\n") or not header else b"\n"

@@ -72,15 +72,16 @@ def encoded(files: list[File]) -> list[Rejections]:
 
 def expected(file: File, number: int) -> list[dict[str, Any]]:
     """What design says of ``errors``, row by row."""
-    documents, line = [], file.start.line + 1
+    documents, line, offset = [], file.start.line + 1, file.start.offset_bytes
     for index, row in enumerate(file.rows, file.start.row + 1):
         if row.reasons:
-            documents.append(_document(file, number, row, (index, line)))
+            documents.append(_document(file, number, row, (index, line, offset)))
         line += row.raw.count(b"\n") + 1
+        offset += len(row.raw) + 1
     return documents
 
 
-def _document(file: File, number: int, row: Row, place: tuple[int, int]) -> dict[str, Any]:
+def _document(file: File, number: int, row: Row, place: tuple[int, int, int]) -> dict[str, Any]:
     reasons = row.reasons[::-1]  # they were found from the last to the first
     rules = [why.rule for why in reasons]
     kind = "structure" if row.texts is None else "type" if "type" in rules else "rule"
@@ -91,7 +92,7 @@ def _document(file: File, number: int, row: Row, place: tuple[int, int]) -> dict
     return {
         "_id": ObjectId(f"{number:016x}{place[0]:08x}"), "source_name": "orders-é",
         "file": file.name, "file_id": f"{number:016x}",
-        "row": Int64(place[0]), "line": Int64(place[1]),
+        "row": Int64(place[0]), "line": Int64(place[1]), "offset": Int64(place[2]),
         "state": "open", "error_time": DatetimeMS(NOW_MS), "error_type": kind,
         "error_message": "; ".join(told),
         "record": dict(zip(COLUMNS, row.texts or (), strict=True)) if is_kept else None,
@@ -173,4 +174,4 @@ def test_rejections_of_several_chunks_can_be_one_and_cut_off() -> None:
 def test_the_records_come_back_in_the_order_of_the_file() -> None:
     late = rejections_of([{"row": 3, "raw": b"\xff"}, {"row": 7, "raw": "ü"}])
     early = rejections_of([{"row": 1, "raw": "x"}, {"row": 5, "raw": "\0"}])
-    assert records_in([late, Rejections(), early]) == [b"x", b"\xff", b"\0", "ü".encode()]
+    assert records_in([late, Rejections(), early], "utf-8") == [b"x", b"\xff", b"\0", "ü".encode()]

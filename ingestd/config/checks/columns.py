@@ -6,7 +6,7 @@ from ingestd.config.checks.bounds import INTEGER_RANGES
 from ingestd.config.checks.draft import Draft, Finding
 from ingestd.config.checks.names import final_columns
 from ingestd.config.naming import quoted
-from ingestd.config.source import RESERVED_COLUMNS, ColumnSpec, SourceSpec
+from ingestd.config.source import EXTRA, RESERVED_COLUMNS, ColumnSpec, SourceSpec
 from ingestd.records import ROW
 
 _GROUPED = ("thousands", "currency", "accounting")
@@ -33,9 +33,25 @@ def check_columns(draft: Draft) -> Iterator[Finding]:
         if name in ("", ROW):
             yield Finding(("schema", name), "not a possible column name", "give it another name")
     yield from _check_final_names(draft)
+    yield from _check_spellings(draft)
     for name, column in draft.spec.columns.items():
         yield from _check_options(name, column)
         yield from _check_marks(name, draft.spec)
+
+
+def _check_spellings(draft: Draft) -> Iterator[Finding]:
+    """A name in a file's header must mean one column."""
+    meant: dict[str, str] = {}
+    for name, column in draft.spec.columns.items():
+        for spelling in (name, *column.aliases):
+            key = spelling.casefold() if draft.spec.csv.ignore_case else spelling
+            if key in meant:
+                message = f'"{spelling}" already means the column "{meant[key]}"'
+                yield Finding(("schema", name), message, "every spelling may stand for one column")
+            meant.setdefault(key, name)
+    extra = draft.spec.columns.get(EXTRA)
+    if extra and draft.spec.csv.ragged == "rescue" and extra.type != "json":
+        yield Finding(("schema", EXTRA), "holds the extra fields of rows", "make it json")
 
 
 def _check_final_names(draft: Draft) -> Iterator[Finding]:
@@ -56,7 +72,7 @@ def _refusal(name: str) -> str:
 
 
 def _check_options(name: str, column: ColumnSpec) -> Iterator[Finding]:
-    allowed = ("null_values", *_OPTIONS.get(column.type, ()))
+    allowed = ("aliases", "null_values", *_OPTIONS.get(column.type, ()))
     for option in sorted(column.model_fields_set - {"type", *allowed}):
         hint = f"allowed for {column.type}: {', '.join(allowed)}"
         yield Finding(("schema", name, option), f"means nothing for {column.type}", hint)

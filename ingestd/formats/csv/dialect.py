@@ -1,11 +1,14 @@
 """A CSV dialect ready for use: bytes to compare with, and what a well-formed record looks like."""
 
-import codecs
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ingestd.config.encodings import encode, is_transparent, unit_bytes
 from ingestd.config.source import CsvSpec
+from ingestd.formats.csv.script import Script
+from ingestd.formats.text import Ending, ending_of
+from ingestd.records import Shape
 
 NEWLINE = 0x0A
 RETURN = 0x0D
@@ -23,37 +26,70 @@ class Dialect:
     delimiter: int
     quote: int | None
     codec: str
+    is_doubling: bool
+    """Whether a quote inside quotes is written twice."""
+    comment: bytes
     record: re.Pattern[bytes]
     unfinished: re.Pattern[bytes]
     field: re.Pattern[bytes]
+    ending: Ending
+    script: Script | None
+    """How files are written, if it is not so: what they say is written anew first."""
 
     @property
     def is_utf8(self) -> bool:
         return self.codec == "utf-8"
 
+    def terminated(self, octets: bytes) -> bytes:
+        """The rest of a file, with a record end even if it has none."""
+        if self.script is None:
+            return octets if octets.endswith(b"\n") else octets + b"\n"
+        # always one more: the last one may be escaped, and a blank line too many is no record
+        missing = -len(octets) % unit_bytes(self.script.codec)
+        cut_off = missing * b"\0" + _undecodable(self.script.codec) if missing else b""
+        return octets + cut_off + encode(self.script.record_end, self.script.codec)
+
+
+def _undecodable(codec: str) -> bytes:
+    """Half a character of UTF-16, which UTF-32 does not take either."""
+    return "\ud800".encode(codec, "surrogatepass")
+
 
 @lru_cache(maxsize=64)
-def compile_dialect(delimiter: str, quote: str, encoding: str) -> Dialect:
-    """The dialect of these three; equal arguments give the same object."""
-    d, q = re.escape(delimiter.encode()), re.escape(quote.encode())
+def dialect_of(spec: CsvSpec, encoding: str, record_end: str) -> Dialect:
+    """The dialect of a source's files of this encoding; equal arguments give the same object."""
+    script = _script(spec, encoding, record_end)
+    codec, delimiter = ("utf-8", script.separator) if script else (encoding, spec.delimiter)
+    d, q = re.escape(delimiter.encode()), re.escape(spec.quote.encode())
     plain = b"[^%b%b\n]*+" % (d, q)
     opened = b"%b[^%b]*+(?:%b%b[^%b]*+)*+" % (q, q, q, q, q)
-    cell = b"(?:%b%b|%b)" % (opened, q, plain) if quote else plain
-    cut = b"(?:%b(?:%b\r?)?|%b)" % (opened, q, plain) if quote else plain
+    cell = b"(?:%b%b|%b)" % (opened, q, plain) if q else plain
+    cut = b"(?:%b(?:%b\r?)?|%b)" % (opened, q, plain) if q else plain
     end = rb"\r?\n"
     return Dialect(
         delimiter=ord(delimiter),
-        quote=ord(quote) if quote else None,
-        codec=codecs.lookup(encoding).name,
+        quote=ord(spec.quote) if q else None,
+        codec=codec,
+        is_doubling=spec.escape != "none",
+        comment=spec.comment.encode(codec),
         record=re.compile(b"%b(?:%b%b)*+%b" % (cell, d, cell, end)),
         unfinished=re.compile(rb"(?:%b%b)*+%b\Z" % (cell, d, cut)),
         field=re.compile(b"(%b)(%b|%b)" % (cell, d, end)),
+        ending=ending_of(Shape((), encoding, record_end)),
+        script=script,
     )
 
 
-def dialect_of(spec: CsvSpec) -> Dialect:
-    """The dialect a source declares."""
-    return compile_dialect(spec.delimiter, spec.quote, spec.encoding)
+def _script(spec: CsvSpec, encoding: str, record_end: str) -> Script | None:
+    """The one place where it is decided whether files are read as they are."""
+    is_simple_end = spec.record_end == "\n" or (spec.record_end == "auto" and record_end != "\r")
+    is_simple_delimiter = len(spec.delimiter) == 1 and "\0" < spec.delimiter < "\x80"
+    structure = f"\r\n{spec.delimiter}{spec.quote}"
+    is_simple = is_simple_end and is_simple_delimiter and not spec.escape_character
+    if is_simple and is_transparent(encoding, structure):
+        return None
+    end = "\n" if is_simple_end else record_end
+    return Script(encoding, end, spec.delimiter, spec.quote, spec.escape_character)
 
 
 def split_fields(record: bytes, dialect: Dialect) -> list[bytes]:
@@ -73,3 +109,13 @@ def _unquote(cell: bytes, quote: int | None, *, is_last: bool) -> bytes:
     if quote is None or not cell.startswith(mark := bytes([quote])):
         return cell.removesuffix(b"\r") if is_last else cell
     return cell[1:-1].replace(mark * 2, mark)
+
+
+def split_text(record: bytes, dialect: Dialect) -> list[str]:
+    """The cells of one well-formed record as text.
+
+    Raises:
+        UnicodeDecodeError: they are not in the dialect's encoding.
+    """
+    cells = [cell.decode(dialect.codec) for cell in split_fields(record, dialect)]
+    return [dialect.script.restore(cell) for cell in cells] if dialect.script else cells

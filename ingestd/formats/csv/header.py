@@ -1,68 +1,161 @@
-"""What stands before the first record of a CSV file: a BOM, lines to skip, the header."""
+"""What stands before the first record of a CSV file: lines to skip, and the header."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
+from itertools import islice, zip_longest
 
-from ingestd.config.source import CsvSpec, SourceSpec
+from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
-from ingestd.formats.csv.dialect import Dialect, dialect_of, split_fields
+from ingestd.formats.csv.columns import check_columns, missing_columns, named_columns
+from ingestd.formats.csv.dialect import Dialect, split_text
 from ingestd.formats.limits import Limits
 
-_BOM = b"\xef\xbb\xbf"
-_BLANK_LINES = re.compile(rb"(?:\r?\n)*+")
+_SEPARATOR_LINE = re.compile(rb'"?sep=(.{1,16}?)"?\r?\n', re.IGNORECASE)
+"""How Excel is told, on the first line, which delimiter a file has."""
+
+_SEARCHED_LINES = 100
+"""Among so many the header is looked for where a source says ``skip_lines = "auto"``."""
+
+
+class Unfinished(FileRefused):
+    """What was seen of the file is refused; more of it may show that it is good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """All bytes before the first record, and the column names in the file's order."""
+    """The place of the first record, and the column names in the file's order."""
+
+    end: int
+    columns: tuple[str, ...]
+    records: frozenset[bytes] = frozenset()
+    """The header's records, without their ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Canonical lines from behind the byte order mark on, and what they are read with."""
 
     octets: bytes
-    columns: tuple[str, ...]
+    source: SourceSpec
+    dialect: Dialect
+    limits: Limits
 
 
-def read_header(
-    block: bytes, source: SourceSpec, limits: Limits, *, is_final: bool
-) -> Header | None:  # fmt: skip
-    """The header of the file that begins with ``block``; ``None`` if more of it must be seen.
+def read_header(file: Beginning) -> Header:
+    """The header of a file that begins so.
 
     Raises:
         FileRefused: there is none, it is not CSV, or it lacks a column of the schema.
+        Unfinished: that may be so.
     """
-    start = _skip(block, source.csv)
-    if start == len(block) and not is_final:
-        return None
-    if not source.csv.header:
-        return Header(block[:start], source.csv.columns or tuple(source.columns))
-    if start == len(block):
-        raise FileRefused("empty_file", "the file has no header and no rows", "ask the sender")
-    dialect = dialect_of(source.csv)
-    text = block + b"\n" if is_final and not block.endswith(b"\n") else block
-    record = dialect.record.match(text, start, start + limits.max_record_bytes)
-    if record is None:
-        if not is_final and len(block) - start < limits.max_record_bytes:
-            return None
+    csv = file.source.csv
+    start = _skip_preamble(file)
+    if not csv.header_line_count:
+        return Header(start, csv.columns or file.source.file_columns)
+    if csv.skip_lines == "auto":
+        return _find_header(file, start)
+    header = _header_at(file, start)
+    check_columns(header.columns, file.source)
+    return header
+
+
+def _skip_preamble(file: Beginning) -> int:
+    position, count = 0, file.source.csv.skip_lines
+    if separator := _SEPARATOR_LINE.match(file.octets):
+        _check_separator(separator[1], file)
+        position = 0 if isinstance(count, int) and count else separator.end()
+    for _ in range(count if isinstance(count, int) else 0):
+        position = _next_line(file, position)
+    return position
+
+
+def _check_separator(told: bytes, file: Beginning) -> None:
+    if told != bytes([file.dialect.delimiter]):
         raise FileRefused(
+            "wrong_delimiter",
+            f"the first line says that the delimiter is {told.decode(errors='replace')!r}, the "
+            f"source says {file.source.csv.delimiter!r}",
+            "set csv.delimiter of the source",
+        )
+
+
+def _next_line(file: Beginning, position: int) -> int:
+    end = file.octets.find(b"\n", position)
+    if end < 0:
+        raise Unfinished("empty_file", "the file has no header and no rows", "ask the sender")
+    return end + 1
+
+
+def _find_header(file: Beginning, start: int) -> Header:
+    """The first line that names all columns of the schema."""
+    nearest: tuple[str, ...] = file.source.file_columns
+    starts = list(islice(_line_starts(file, start), _SEARCHED_LINES))
+    for header in _headers_at(file, starts):
+        if not (missing := missing_columns(header.columns, file.source)):
+            check_columns(header.columns, file.source)
+            return header
+        nearest = min(nearest, missing, key=len)
+    refusal = FileRefused if len(starts) == _SEARCHED_LINES else Unfinished
+    raise refusal(
+        "missing_column",
+        f"none of the first {len(starts)} lines names all columns; the one that is nearest to it "
+        f"lacks {', '.join(map(repr, nearest))}",
+        "compare the names, and csv.delimiter, with the file",
+    )
+
+
+def _line_starts(file: Beginning, position: int) -> Iterator[int]:
+    while (end := file.octets.find(b"\n", position)) >= 0:
+        yield position
+        position = end + 1
+
+
+def _headers_at(file: Beginning, starts: list[int]) -> Iterator[Header]:
+    for start in starts:
+        try:
+            yield _header_at(file, start)
+        except FileRefused:
+            continue
+
+
+def _header_at(file: Beginning, start: int) -> Header:
+    records, position = [], start
+    for _ in range(file.source.csv.header_line_count):
+        position = _skip_idle_lines(file, position)
+        records.append(_record_at(file, position))
+        position += len(records[-1])
+    names = _joined([_decode(record, file.dialect) for record in records])
+    bare = frozenset(record.rstrip(b"\r\n") for record in records)
+    return Header(position, named_columns(names, file.source), bare)
+
+
+def _skip_idle_lines(file: Beginning, position: int) -> int:
+    """Behind blank lines and comments."""
+    comment = file.dialect.comment
+    idle = rb"\r?\n" + (b"|" + re.escape(comment) + rb"[^\n]*+\n" if comment else b"")
+    lines = re.compile(b"(?:%b)*+" % idle).match(file.octets, position)
+    assert lines is not None, "it matches nothing, too"
+    if lines.end() == len(file.octets):
+        raise Unfinished("empty_file", "the file has no header and no rows", "ask the sender")
+    return lines.end()
+
+
+def _record_at(file: Beginning, position: int) -> bytes:
+    longest = file.limits.max_record_bytes
+    record = file.dialect.record.match(file.octets, position, position + longest)
+    if record is None:
+        refusal = Unfinished if len(file.octets) - position < longest else FileRefused
+        raise refusal(
             "bad_header", "the header line is not well-formed CSV",
             "check csv.delimiter, csv.quote and csv.skip_lines of the source",
         )  # fmt: skip
-    columns = _decode(record[0], dialect)
-    _check_columns(columns, tuple(source.columns), dialect)
-    return Header(block[: record.end()], columns)
+    return record[0]
 
 
-def _skip(block: bytes, spec: CsvSpec) -> int:
-    """The place after BOM, lines to skip and, before a header, blank lines."""
-    position = len(_BOM) if block.startswith(_BOM) else 0
-    for _ in range(spec.skip_lines):
-        position = (block.find(b"\n", position) + 1) or len(block)
-    blank = _BLANK_LINES.match(block, position)
-    return blank.end() if spec.header and blank else position
-
-
-def _decode(record: bytes, dialect: Dialect) -> tuple[str, ...]:
+def _decode(record: bytes, dialect: Dialect) -> list[str]:
     try:
-        return tuple(cell.decode(dialect.codec).strip() for cell in split_fields(record, dialect))
+        return [name.strip() for name in split_text(record, dialect)]
     except UnicodeDecodeError as error:
         raise FileRefused(
             "bad_encoding", f"the header is not {dialect.codec}: {error.reason}",
@@ -70,25 +163,14 @@ def _decode(record: bytes, dialect: Dialect) -> tuple[str, ...]:
         ) from error  # fmt: skip
 
 
-def _check_columns(found: tuple[str, ...], wanted: tuple[str, ...], dialect: Dialect) -> None:
-    missing = [name for name in wanted if name not in found]
-    if missing:
-        raise FileRefused(
-            "missing_column",
-            f"the header lacks {', '.join(map(repr, missing))}; it has "
-            + ", ".join(map(repr, found[:50])),
-            _missing_hint(missing[0], found, dialect),
-        )
-    twice = [name for name in wanted if found.count(name) > 1]
-    if twice:
-        raise FileRefused(
-            "duplicate_column", f"the header has {twice[0]!r} more than once",
-            "rename one of them in the file",
-        )  # fmt: skip
+def _joined(lines: list[list[str]]) -> tuple[str, ...]:
+    """One name per column; a name in an upper line counts for the columns right of it, too."""
+    filled = [*map(_filled, lines[:-1]), lines[-1]]
+    return tuple("_".join(filter(None, parts)) for parts in zip_longest(*filled, fillvalue=""))
 
 
-def _missing_hint(missing: str, found: tuple[str, ...], dialect: Dialect) -> str:
-    if len(found) == 1:
-        return f"only one column was found: is {chr(dialect.delimiter)!r} the delimiter?"
-    close = get_close_matches(missing, found, 1)
-    return f"did {close[0]!r} mean {missing!r}?" if close else "has the sender changed the file?"
+def _filled(names: list[str]) -> list[str]:
+    filled: list[str] = []
+    for name in names:
+        filled.append(name or (filled[-1] if filled else ""))
+    return filled

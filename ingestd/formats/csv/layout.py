@@ -1,15 +1,17 @@
 """One pass over a CSV file: its digest, its header, and the cuts between its chunks."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
 from ingestd.formats.content import Content, opened
-from ingestd.formats.csv.dialect import dialect_of
-from ingestd.formats.csv.header import Header, read_header
+from ingestd.formats.csv.dialect import Dialect, dialect_of
+from ingestd.formats.csv.header import Beginning, Unfinished, read_header
+from ingestd.formats.csv.look import LOOK_BYTES, look_at
 from ingestd.formats.csv.records import Scan, find_records
+from ingestd.formats.csv.transcript import transcribe
 from ingestd.formats.limits import Limits
 from ingestd.records import Chunk, FileLayout, FileStat, Position, Shape
 
@@ -39,45 +41,76 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
         FileUnavailable: it changed meanwhile or cannot be read.
     """
     with opened(path, stat, source, limits) as content:
-        header, cuts = _lay_out(content, source, limits)
-    chunks = tuple(_place(cuts, header.octets, path, stat))
-    shape = Shape(header.columns, header.octets)
+        shape, dialect = _shape_of(content, source, limits)
+        content.skip(len(shape.header))
+        cutter = _Cutter(Scan(dialect, limits.max_record_bytes), source.csv.skip_footer)
+        cuts = list(_joined(cutter.cuts(content)))
+        if not any(cut.rows for cut in cuts):
+            raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
+    start = Position(len(shape.header), 0, dialect.ending.line_ends(shape.header).size)
+    chunks = tuple(_place(cuts, start, path, stat))
+    shape = replace(shape, footer=cutter.footer)
     return FileLayout(content.sha256, shape, chunks, content.is_packed)
 
 
-def _lay_out(content: Content, source: SourceSpec, limits: Limits) -> tuple[Header, list[_Cut]]:
-    block = content.read_start("CSV text")
-    while (
-        header := read_header(block, source, limits, is_final=content.is_at_end)
-    ) is None:  # fmt: skip
-        _refuse_if_endless(len(block))
-        block += content.read()
-    scan = Scan(dialect_of(source.csv), limits.max_record_bytes)
-    cuts = list(_joined(_cuts(content, block[len(header.octets) :], scan)))
-    if not any(cut.rows for cut in cuts):
-        raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
-    return header, cuts
+def _shape_of(content: Content, source: SourceSpec, limits: Limits) -> tuple[Shape, Dialect]:
+    """What the beginning of the file tells; more of it is looked at as long as that helps."""
+    size_bytes = LOOK_BYTES
+    while True:
+        beginning = content.peek(size_bytes)
+        is_whole = len(beginning) < size_bytes
+        try:
+            return _read_beginning(beginning, source, limits, is_whole=is_whole)
+        except Unfinished:
+            if is_whole or size_bytes >= _MAX_WAITING_BYTES:
+                raise
+            size_bytes *= 4
 
 
-def _cuts(content: Content, rest: bytes, scan: Scan) -> Iterator[_Cut]:
-    """Cut the rest of the file into runs of whole records, one per block read."""
-    is_final = False
-    while not is_final:
-        is_final = content.is_at_end
-        cut = _cut(rest, scan, is_final=is_final)
-        yield cut
-        rest = rest[cut.size_bytes :]
-        _refuse_if_endless(len(rest))
-        if not is_final:
+def _read_beginning(
+    beginning: bytes, source: SourceSpec, limits: Limits, *, is_whole: bool
+) -> tuple[Shape, Dialect]:
+    look = look_at(beginning, source.csv)
+    dialect = dialect_of(source.csv, look.encoding, look.record_end)
+    body = beginning[len(look.bom) :]
+    lines = transcribe(dialect.terminated(body) if is_whole else body, dialect.script)
+    header = read_header(Beginning(lines.octets, source, dialect, limits))
+    octets = beginning[: len(look.bom) + int(lines.own(header.end))]
+    shape = Shape(header.columns, look.encoding, look.record_end, header.records, octets)
+    return shape, dialect
+
+
+class _Cutter:
+    """Cuts what follows the header into runs of whole records, one per block read."""
+
+    def __init__(self, scan: Scan, footer_rows: int) -> None:
+        self._scan = scan
+        self._footer_rows = footer_rows
+        self.footer = b""
+        """What was left out at the end of the file."""
+
+    def cuts(self, content: Content) -> Iterator[_Cut]:
+        rest, is_final = b"", False
+        while not is_final:
             rest += content.read()
+            is_final = content.is_at_end
+            cut = self._cut(rest, is_final=is_final)
+            yield cut
+            rest = rest[cut.size_bytes :]
+            _refuse_if_endless(len(rest))
+        self.footer = rest
 
-
-def _cut(block: bytes, scan: Scan, *, is_final: bool) -> _Cut:
-    is_open = is_final and block != b"" and not block.endswith(b"\n")
-    found = find_records(block + b"\n" if is_open else block, scan, is_final=is_final)
-    if is_open:
-        return _Cut(len(block), found.starts.size, found.line_count - 1)
-    return _Cut(found.end, found.starts.size, found.line_count)
+    def _cut(self, block: bytes, *, is_final: bool) -> _Cut:
+        dialect = self._scan.dialect
+        lines = transcribe(dialect.terminated(block) if is_final else block, dialect.script)
+        found = find_records(lines.octets, self._scan, is_final=is_final)
+        rows = max(0, found.starts.size - self._footer_rows)
+        if rows == found.starts.size and not dialect.script:
+            is_open = found.end > len(block)  # its last line end is not in the file
+            return _Cut(found.end - is_open, rows, found.line_count - is_open)
+        end = found.end if rows == found.starts.size else found.starts[rows]
+        taken = block[: lines.own(end)]
+        return _Cut(len(taken), rows, dialect.ending.line_ends(taken).size)
 
 
 def _joined(cuts: Iterable[_Cut]) -> Iterator[_Cut]:
@@ -97,12 +130,11 @@ def _refuse_if_endless(waiting_bytes: int) -> None:
     if waiting_bytes > _MAX_WAITING_BYTES:
         raise FileRefused(
             "record_too_large", f"no record ends within {waiting_bytes} bytes",
-            "is it CSV with LF or CRLF record ends?",
+            "are csv.record_end and csv.encoding what the file has?",
         )  # fmt: skip
 
 
-def _place(cuts: list[_Cut], header: bytes, path: Path, stat: FileStat) -> Iterator[Chunk]:
-    start = Position(len(header), 0, header.count(b"\n"))
+def _place(cuts: list[_Cut], start: Position, path: Path, stat: FileStat) -> Iterator[Chunk]:
     for cut in cuts:
         end = Position(
             start.offset_bytes + cut.size_bytes, start.row + cut.rows, start.line + cut.lines

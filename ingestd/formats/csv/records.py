@@ -4,7 +4,7 @@ A line is a record, unless its quotes say otherwise. A record of several lines m
 quote rule and keep within the largest size; otherwise the damage is confined to its first line and
 reading goes on at the next. So an open quote costs one row, not the rest of the file; and what
 stands inside quotes that do close is never read as rows, however many fields its record has.
-Lines without content are no records.
+Lines without content are no records, nor are comments.
 
 What becomes of a line depends on the bytes from there on, never on how the file is cut.
 """
@@ -28,7 +28,8 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The records of a block, which with the blank lines between them make up its beginning."""
+    """The records of a block, which with the idle lines (blank ones and comments) between them
+    make up its beginning."""
 
     starts: Positions
     ends: Positions
@@ -83,26 +84,35 @@ def _find_joined(
         return None
     lengths = np.diff(ends, prepend=0)
     starts = ends - lengths
-    is_sound = _has_content(octets, starts, lengths) & (lengths <= scan.max_record_bytes)
+    is_sound = _has_content(octets, starts, lengths, scan) & (lengths <= scan.max_record_bytes)
     if not is_sound.all():
         return None
     line_count = int(np.searchsorted(line_ends, ends[-1])) + 1
     return Found(starts, ends, {}, int(ends[-1]), line_count)
 
 
-def _has_content(octets: Octets, starts: Positions, lengths: Positions) -> Mask:
-    """Which lines are not blank."""
+def _has_content(octets: Octets, starts: Positions, lengths: Positions, scan: Scan) -> Mask:
+    """Which lines are neither blank nor comments."""
     has_content: Mask = lengths > 2
     if not has_content.all():
         has_content |= (lengths == 2) & (octets[starts] != RETURN)
+    if scan.dialect.comment:
+        has_content &= ~_is_comment(octets, starts, scan.dialect.comment)
     return has_content
+
+
+def _is_comment(octets: Octets, starts: Positions, prefix: bytes) -> Mask:
+    is_comment = np.ones(starts.size, np.bool_)
+    for place, byte in enumerate(prefix):  # beyond a short line there is its end, which differs
+        is_comment &= octets[np.minimum(starts + place, octets.size - 1)] == byte
+    return is_comment
 
 
 def _lines(block: bytes, octets: Octets, ends: Positions, scan: Scan) -> _Lines:
     lengths = np.diff(ends, prepend=0)
     starts = ends - lengths
-    is_start = _has_content(octets, starts, lengths)
-    too_large = np.flatnonzero(lengths > scan.max_record_bytes)
+    is_start = _has_content(octets, starts, lengths, scan)
+    too_large = np.flatnonzero(is_start & (lengths > scan.max_record_bytes))
     faults = dict.fromkeys(too_large.tolist(), "record_too_large")
     return _Lines(block, starts, ends.copy(), is_start, faults)
 
@@ -112,7 +122,7 @@ def _join_lines(lines: _Lines, odd: list[int], scan: Scan, *, is_final: bool) ->
     position = 0
     for line in odd:
         start = int(lines.starts[line])
-        if start < position or line in lines.faults:
+        if start < position or line in lines.faults or not lines.is_start[line]:
             continue
         end = _end_of_several(lines.block, start, scan)
         if end:
