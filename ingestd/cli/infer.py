@@ -74,7 +74,7 @@ def _as_document(inferred: Inferred) -> dict[str, object]:
                 "is_whole": reading.is_whole, "unreadable_rows": reading.faults.total(),
                 "encoding": sample.encoding.name, "is_encoding_sure": sample.encoding.is_sure,
             }
-            for sample, reading in zip(findings.samples, findings.readings, strict=True)
+            for sample, reading in zip(findings.samples, findings.read.readings, strict=True)
         ],
         "csv": findings.csv,
         "columns": [
@@ -84,7 +84,7 @@ def _as_document(inferred: Inferred) -> dict[str, object]:
                 "distinct": column.evidence.distinct, "is_unique": column.is_unique,
                 "doubts": column.doubts,
             }
-            for column in findings.decision.columns
+            for column in findings.columns
         ],
         "toml": inferred.toml,
     }  # fmt: skip

@@ -91,12 +91,15 @@ def _show_refused(console: Console, error: Mapping[str, Any], trial: Trial) -> N
     for violation in error["violations"]:
         column = f"{clean(violation['column'])}: " if violation["column"] else ""
         console.print(place + Text(column, "yellow") + Text(clean(violation["message"])))
-    raw = error["raw"] or ""
-    if not isinstance(raw, str):
-        raw = bytes(raw).decode(trial.layout.shape.encoding, "backslashreplace")
+    raw = _text_of(error["raw"], trial.layout.shape.encoding)
     spans = list(_spans(raw, error["violations"], trial))
     for line in _underlined(raw, spans, console.width - _INDENT):
         console.print(Text(" " * _INDENT) + line, no_wrap=True, overflow="ignore", crop=False)
+
+
+def _text_of(raw: str | bytes | None, encoding: str) -> str:
+    """The record; bytes that are not of its encoding show as such."""
+    return raw.decode(encoding, "backslashreplace") if isinstance(raw, bytes) else raw or ""
 
 
 def _spans(

@@ -1,15 +1,16 @@
 """Which type each column gets, and the ``[csv]`` options that all columns together need."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ingestd.config.source import ColumnTypeName
 from ingestd.infer.evidence import Evidence
-from ingestd.infer.kinds import STRING, USUAL_NULLS, Kind, is_day_or_month_first
+from ingestd.infer.kinds import NUMBER_STYLES, STRING, USUAL_NULLS, Kind, is_day_or_month_first
 
 _LONGEST_CODE = 3
+_STYLE = ("decimal", "thousands")
+_USUAL_MARKS = (".", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,8 @@ class Column:
     kind: Kind
     doubts: tuple[str, ...] = ()
     """What a person should look at."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """How its numbers are written, where that is unlike the rest of the file."""
     null_values: tuple[str, ...] = ()
     """Texts that mean "no value" in this column alone."""
     nulls: int = 0
@@ -36,8 +39,9 @@ class Column:
     @property
     def description(self) -> dict[str, Any]:
         """The type with its options, as the schema says it."""
-        own = {"null_values": self.null_values} if self.null_values else {}
-        return self.kind.spec.model_dump(exclude_unset=True) | own
+        options = self.kind.spec.model_dump(exclude_unset=True, exclude=set(_STYLE))
+        nulls = {"null_values": self.null_values} if self.null_values else {}
+        return options | dict(self.marks) | nulls
 
     @property
     def empty(self) -> int:
@@ -65,9 +69,14 @@ class Decision:
 
 def decide(gathered: Sequence[Evidence]) -> Decision:
     """The narrowest types that all values fit, and what they have to be read with."""
-    csv = _number_options(gathered)
-    is_day_first = _is_day_first(gathered, csv)
-    columns = tuple(_column(evidence, csv, is_day_first) for evidence in gathered)
+    style = _number_style(gathered)
+    is_day_first = _is_day_first(gathered, style)
+    columns = [_column(evidence, style, is_day_first) for evidence in gathered]
+    csv: dict[str, Any] = {
+        option: mark
+        for option, mark, usual in zip(_STYLE, style.marks, _USUAL_MARKS, strict=True)
+        if mark != usual
+    }
     if any(column.evidence.has_blanks for column in columns if column.kind is not STRING):
         csv["trim"] = True
     return _with_nulls(columns, csv)
@@ -105,42 +114,64 @@ def _with_own_nulls(column: Column, found: Mapping[str, object]) -> Column:
     return replace(column, null_values=nulls, nulls=sum(spellings[null] for null in nulls))
 
 
-def _number_options(gathered: Sequence[Evidence]) -> dict[str, Any]:
-    """How most columns of numbers write them; one file has one way."""
-    wanted = Counter[str]()
-    for evidence in gathered:
-        numbers = [kind for kind in evidence.kinds if kind.is_number]
-        if numbers and numbers[0].spec.type == "float64":
-            wanted[numbers[0].csv.get("decimal", ".")] += 1
-    return {"decimal": ","} if wanted[","] > wanted["."] else {}
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """Decimal point and mark between thousands, and whether others may be meant."""
+
+    marks: tuple[str, str]
+    is_doubtful: bool
 
 
-def _is_day_first(gathered: Sequence[Evidence], csv: Mapping[str, Any]) -> bool | None:
+def _number_style(gathered: Sequence[Evidence]) -> _Style:
+    """How most columns of numbers write them.
+
+    Where ``1,234`` is all that is seen, it is taken for a thousand, not for one and a fraction.
+    """
+    numbers = [kinds for evidence in gathered if (kinds := _numbers_in(evidence))]
+    fits = [
+        sum(any(kind.is_of_style(*style) for kind in kinds) for kinds in numbers)
+        for style in NUMBER_STYLES
+    ]
+    best = NUMBER_STYLES[fits.index(max(fits))]
+    return _Style(best, best == (".", ",") and max(fits) == fits[NUMBER_STYLES.index((",", ""))])
+
+
+def _numbers_in(evidence: Evidence) -> list[Kind]:
+    return [kind for kind in evidence.kinds if kind.spec.type in ("int64", "float64")]
+
+
+def _is_day_first(gathered: Sequence[Evidence], style: _Style) -> bool | None:
     """What a column says in which only one order is possible; None where none does."""
     for evidence in gathered:
         formats = [kind.format for kind in evidence.kinds]
         orders = {format_[:2] for format_ in formats if is_day_or_month_first(format_)}
         if len(orders) == 1:
             return orders == {"%d"}
-    return True if csv.get("decimal") == "," else None
+    return True if style.marks[0] == "," else None
 
 
-def _column(evidence: Evidence, csv: Mapping[str, Any], is_day_first: bool | None) -> Column:
-    kinds = [kind for kind in evidence.kinds if kind.csv.items() <= csv.items()]
-    if csv.get("decimal"):
-        kinds = [kind for kind in kinds if kind.spec.type != "float64" or kind.csv]
+def _column(evidence: Evidence, style: _Style, is_day_first: bool | None) -> Column:
+    kinds = sorted(evidence.kinds, key=lambda kind: not kind.is_of_style(*style.marks))
     if not kinds:
         return Column(evidence, STRING)
-    if not is_day_or_month_first(kinds[0].format):
-        return Column(evidence, kinds[0])
-    return _moment_column(evidence, kinds, is_day_first)
+    kind = kinds[0]
+    if is_day_or_month_first(kind.format):
+        return _moment_column(evidence, kinds, is_day_first)
+    own = {
+        option: mark
+        for option, mark, of_file in zip(_STYLE, kind.style or (), style.marks, strict=False)
+        if not kind.is_of_style(*style.marks) and mark != of_file
+    }
+    is_doubtful = style.is_doubtful and kind.style == style.marks
+    doubts = ("AMBIGUOUS: taken for thousands, not for fractions",) if is_doubtful else ()
+    return Column(evidence, kind, doubts, own)
 
 
 def _moment_column(
     evidence: Evidence, kinds: Sequence[Kind], is_day_first: bool | None
 ) -> Column:  # fmt: skip
     """A date whose day and month are told apart by the values, by other columns, or not at all."""
-    first = {kind.format[1]: kind for kind in reversed(kinds)}
+    first = {kind.format[1:2]: kind for kind in reversed(kinds)}
     if len({"d", "m"} & first.keys()) == 1:
         return Column(evidence, kinds[0])
     if is_day_first is not None:

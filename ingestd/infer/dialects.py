@@ -13,8 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import StringIO
 
-_DELIMITERS = (",", ";", "\t", "|", ":", "^", "~", "\x01", "\x1f", "\x1e", "#", "&", "*", "!", " ")
+_DELIMITERS = (
+    ",", ";", "\t", "|", ":", "^", "~", "\x01", "\x1f", "\x1e", "#", "&", "*", "!",
+    ", ", "; ", " ",
+)  # fmt: skip
 """The usual first: among equals the earlier one wins."""
+_LONG_DELIMITER = re.compile(r"[|:~$@#^*&%!+=-]{2,4}")
+_STAND_IN = "\ue000"
+"""A private character: Python's reader knows only delimiters of one."""
 _MOST_RECORDS = 400
 
 _PLAUSIBLE = re.compile(
@@ -45,8 +51,11 @@ class Dialect:
 
     def records(self, text: str, most: int = _MOST_RECORDS) -> Iterator["Record"]:
         """The first records of a text; blank lines are none."""
+        delimiter = self.delimiter
+        if len(delimiter) > 1:
+            text, delimiter = text.replace(delimiter, _STAND_IN), _STAND_IN
         reader = csv.reader(
-            StringIO(text), delimiter=self.delimiter, quotechar=self.quote or None,
+            StringIO(text), delimiter=delimiter, quotechar=self.quote or None,
             quoting=csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE,
             doublequote=self.escape == "doubled",
             escapechar=self.escape if len(self.escape) == 1 else None,
@@ -76,7 +85,7 @@ def guess_dialect(text: str) -> Dialect:
     best = max(_possible(text), key=lambda dialect: _score(text, dialect))
     widths = Counter(len(record.cells) for record in best.records(text))
     if max(widths, key=lambda width: widths[width], default=1) > 1:
-        return best
+        return _lengthened(best, text)
     unused = (delimiter for delimiter in _DELIMITERS if delimiter not in text)
     return replace(best, delimiter=next(unused, best.delimiter))
 
@@ -84,7 +93,10 @@ def guess_dialect(text: str) -> Dialect:
 def _possible(text: str) -> Iterator[Dialect]:
     lines = [line for line in text.splitlines()[: 2 * _MOST_RECORDS] if line]
     for delimiter in _DELIMITERS:
-        if delimiter == "," or sum(delimiter in line for line in lines) > 0.3 * len(lines):
+        is_spread = sum(delimiter in line for line in lines) > 0.3 * len(lines)
+        if len(delimiter) > 1 and f'{delimiter}"' in text:
+            yield Dialect(delimiter)
+        elif len(delimiter) == 1 and (is_spread or delimiter == ","):
             yield from _with_quotes(delimiter, text)
 
 
@@ -111,3 +123,14 @@ def _score(text: str, dialect: Dialect) -> float:
     cells = [cell for record in records for cell in record.cells]
     plausible = sum(_PLAUSIBLE.fullmatch(cell.strip()) is not None for cell in cells)
     return regular / len(widths) / len(records) * max(plausible, 1e-3) / len(cells)
+
+
+def _lengthened(dialect: Dialect, text: str) -> Dialect:
+    """``||`` or ``~|~`` where that gives a table without any exception."""
+    runs = Counter(found[0] for found in _LONG_DELIMITER.finditer(text))
+    for run, _ in runs.most_common(3):
+        longer = replace(dialect, delimiter=run)
+        widths = {len(record.cells) for record in longer.records(text)}
+        if dialect.delimiter in run and len(widths) == 1 and widths != {1}:
+            return longer
+    return dialect

@@ -9,7 +9,8 @@ import polars as pl
 
 from ingestd.infer.kinds import NULL_SPELLINGS, Kind, possible_kinds
 
-_MOST_DIGESTS = 5_000_000
+_MOST_DIGESTS = 100_000
+_MOST_UNIQUE_DIGESTS = 5_000_000
 _MOST_LISTED = 20
 _BLANKS = " \t"
 
@@ -27,10 +28,13 @@ class _Trial:
         if values is None:
             return False
         if self.kind.spec.type != "json":
-            bounds = [values.min(), values.max(), self.low, self.high]
-            known = [bound for bound in bounds if bound is not None]
-            self.low, self.high = min(known), max(known)
+            self.widen(values.min(), values.max())
         return True
+
+    def widen(self, *values: Any) -> None:
+        """Take more values into account."""
+        known = [value for value in (*values, self.low, self.high) if value is not None]
+        self.low, self.high = min(known), max(known)
 
 
 @dataclass(slots=True)
@@ -52,6 +56,7 @@ class Evidence:
     _trials: list[_Trial] | None = None
     _digests: list[pl.Series] = field(default_factory=list)
     _digest_count: int = 0
+    _has_repeats: bool = False
 
     def see(self, texts: pl.Series) -> None:
         """Take the column's texts of one chunk into account; null where the file has nothing."""
@@ -77,7 +82,7 @@ class Evidence:
         if self._trials is None:
             self.example = min(texts.head(100))
             self._trials = [_Trial(kind) for kind in possible_kinds(self.example, self.name)]
-        self._trials = [trial for trial in self._trials if trial.fits(texts)]
+        self._trials = _fitting(self._trials, texts)
         self._count(counts)
 
     def _count(self, counts: pl.DataFrame) -> None:
@@ -85,9 +90,16 @@ class Evidence:
             self.values.update(dict(counts.head(_MOST_LISTED + 1).iter_rows()))
             if len(self.values) > _MOST_LISTED:
                 self.values = None
-        if self._digest_count < _MOST_DIGESTS:
+        self._has_repeats = self._has_repeats or counts["count"][0] > 1
+        if not self._is_uncounted:
             self._digests.append(counts["text"].hash())
             self._digest_count += counts.height
+
+    @property
+    def _is_uncounted(self) -> bool:
+        """Whether the different values are too many; as long as all differ, more are counted."""
+        most = _MOST_DIGESTS if self._has_repeats else _MOST_UNIQUE_DIGESTS
+        return self._digest_count > most
 
     @property
     def filled(self) -> int:
@@ -97,7 +109,7 @@ class Evidence:
     @property
     def distinct(self) -> int | None:
         """Different values; None where there are too many to count."""
-        if self._digest_count >= _MOST_DIGESTS:
+        if self._is_uncounted:
             return None
         return pl.concat(self._digests).n_unique() if self._digests else 0
 
@@ -118,3 +130,15 @@ class Evidence:
             return True
         low, high = self.bounds(kind)
         return low is not high or self.example.lower() in ("true", "false")
+
+
+def _fitting(trials: Sequence[_Trial], texts: pl.Series) -> list[_Trial]:
+    """The trials that these texts pass, too; what a simpler kind reads is not read again."""
+    fitting: list[_Trial] = []
+    for trial in trials:
+        simpler = next((one for one in fitting if trial.kind.includes(one.kind)), None)
+        if simpler is not None:
+            trial.widen(simpler.low, simpler.high)
+        if simpler is not None or trial.fits(texts):
+            fitting.append(trial)
+    return fitting

@@ -6,13 +6,13 @@ texts that could be read, but not without loss (``007``, ``1e5``, a 20-digit num
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from ingestd.config.source import ColumnSpec, SourceSpec
-from ingestd.validate import read_text
+from ingestd.config.source import ColumnSpec
+from ingestd.validate import TYPES
 
 NULL_SPELLINGS = (
     "NA", "N/A", "n/a", "na", "N.A.", "#N/A", "#N/A N/A", "<NA>", "NaN", "nan", "NAN", "-NaN",
@@ -37,6 +37,13 @@ _FLOAT = (
     r"|[+-]?[0-9]P[0-9]+[eE][0-9]{1,3}"
 )
 """With ``P`` for the decimal point. An exponent has a sign, or the number a fraction."""
+_GROUPED = r"-?(?:0|[1-9][0-9]{0,2}(?:T[0-9]{3}){0,5}|[1-9][0-9]{0,14})"
+"""With ``T`` for what stands between thousands."""
+NUMBER_STYLES = (
+    (".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"),
+)  # fmt: skip
+"""Decimal points, and what stands between thousands; where several fit, the first is meant."""
+_MARKS = {" ": "[ \u00a0\u202f]", "'": "['\u2019]"}
 
 _D, _Y, _MONTH, _LONG_MONTH = "[0-9]{1,2}", "[0-9]{4}", "[A-Za-z]{3}", "[A-Za-z]{3,9}"
 _DATES = (
@@ -72,42 +79,51 @@ _TIMES = (
 _ZONES = (("", ""), ("%z", "(?:Z|[+-][0-9]{2}:?[0-9]{2})"), (" %z", " [+-][0-9]{2}:?[0-9]{2}"))
 _SEPARATORS = (" ", "T", ", ", "  ")
 _COMPACT_DATE = "(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+_CURRENCY = "[$\u20ac\u00a3\u00a5\u20b9]|USD|EUR|GBP|CHF|JPY"
 _DATE_NAME = re.compile(r"(?i)(?:^|_|\b)(?:date|day|datum|fecha|data|dt)(?:$|_|\b)|date$")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A column as the source would describe it. ``csv`` are options that it needs."""
+    """A column as the source would describe it."""
 
     spec: ColumnSpec
     shape: str
-    csv: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_number(self) -> bool:
-        return self.spec.type in ("int64", "float64")
 
     @property
     def format(self) -> str:
-        """The format of its dates or times; empty for ISO 8601 and other types."""
-        return "".join(self.spec.formats[:1])
+        """How moments are written; empty for all else, and for ISO 8601."""
+        return "".join(self.spec.formats)
+
+    @property
+    def style(self) -> tuple[str, str] | None:
+        """Decimal point and mark between thousands; None where it does not matter."""
+        if self.spec.decimal is None:
+            return None
+        return self.spec.decimal, self.spec.thousands or ""
+
+    def is_of_style(self, point: str, mark: str) -> bool:
+        """Whether a file that writes its numbers so can write these values."""
+        return self.style is None or self.style in ((point, mark), (point, ""))
+
+    def includes(self, other: "Kind") -> bool:
+        """Whether it reads all texts of the other kind, and as the same values."""
+        if self.style is None or self.spec.percent or self.spec.currency:
+            return False
+        if other.spec.type == "int64" and other.style is None:
+            return True
+        return self.spec.type == other.spec.type == "float64" and other.style == (self.style[0], "")
 
     def read(self, texts: pl.Series) -> pl.Series | None:
         """The values of texts, which are not null; None where one is not of this kind."""
         if not texts.str.contains(f"^(?:{self.shape})$").all():
             return None
         try:
-            values = texts.to_frame("value").select(self._reading).to_series()
+            value = TYPES[self.spec.type].read(pl.col("value"), self.spec)
+            values = texts.to_frame("value").select(value).to_series()
         except pl.exceptions.PolarsError:  # some formats fail as a whole on texts of another length
             return None
         return None if values.null_count() else values
-
-    @property
-    def _reading(self) -> pl.Expr:
-        source = SourceSpec.model_validate(
-            {"name": "a", "file_pattern": "a", "csv": self.csv, "schema": {"value": self.spec}}
-        )
-        return read_text("value", source)
 
 
 STRING = Kind(ColumnSpec(type="string"), "(?s:.*)")
@@ -117,6 +133,7 @@ def possible_kinds(text: str, name: str) -> list[Kind]:
     """The kinds that the first value of a column allows, the narrowest first."""
     kinds = [*_DATES_WITHOUT_MARKS] if _DATE_NAME.search(name) else []
     kinds += _PLAIN
+    kinds += _signed_numbers(text)
     kinds += _moments(text)
     kinds += _LAST
     return [kind for kind in kinds if re.fullmatch(kind.shape, text)]
@@ -139,10 +156,29 @@ def _bool(true: str, false: str) -> Kind:
     return _kind(kind.shape, "bool", true_values=[true], false_values=[false])
 
 
-def _float(point: str) -> Kind:
-    shape = _FLOAT.replace("P", re.escape(point))
-    csv = {} if point == "." else {"decimal": point}
-    return Kind(ColumnSpec(type="float64"), shape, csv)
+def _numbers(point: str, mark: str) -> Iterator[Kind]:
+    """Numbers of one style: with marks between thousands, or small enough to have none."""
+    style = {"decimal": point, "thousands": mark}
+    if not mark:
+        yield _kind(_FLOAT.replace("P", re.escape(point)), "float64", decimal=point)
+        return
+    shape = _GROUPED.replace("T", _MARKS.get(mark, re.escape(mark)))
+    yield _kind(shape, "int64", **style)
+    yield _kind(rf"{shape}(?:{re.escape(point)}[0-9]*)?", "float64", **style)
+
+
+def _signed_numbers(text: str) -> Iterator[Kind]:
+    """Numbers with a sign of currency or of percent, in every style."""
+    found = re.search(_CURRENCY, text)
+    for point, mark in NUMBER_STYLES if found or text.endswith("%") else ():
+        style = {"decimal": point, "thousands": mark} if mark else {"decimal": point}
+        if found:
+            # which of these are well written, the daemon's own parser knows
+            shape = rf"[-+(]*(?:{re.escape(found[0])})?[-+(]*[0-9 {point}{mark}]+[^0-9]*"
+            yield _kind(shape, "float64", currency=found[0], **style)
+            yield _kind(shape, "float64", currency=found[0], accounting=True, **style)
+        else:
+            yield _kind(rf"[+-]?[0-9 {point}{mark}]+%", "float64", percent=True, **style)
 
 
 def _moments(text: str) -> Iterator[Kind]:
@@ -170,8 +206,7 @@ _DATES_WITHOUT_MARKS = (_kind(_COMPACT_DATE, "date", format="%Y%m%d"),)
 _PLAIN = (
     *(_bool(*pair) for pair in _WORDS),
     _kind(_INT, "int64"),
-    _float("."),
-    _float(","),
+    *(kind for style in NUMBER_STYLES for kind in _numbers(*style)),
     _kind("[0-9]{4}-[0-9]{2}-[0-9]{2}", "date"),
     _kind("[0-9]{4}-[0-9]{2}-[0-9]{2}.*", "datetime"),
 )

@@ -1,12 +1,24 @@
 """How one file is laid out: the ``[csv]`` options that read it, and its columns' names."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ingestd.infer.dialects import Dialect, guess_dialect
 from ingestd.infer.names import storable_names
-from ingestd.infer.outline import Outline, comment_prefix, draw_outline
+from ingestd.infer.outline import (
+    Commented,
+    Outline,
+    draw_outline,
+    find_comments,
+    footer_records,
+    without_comments,
+)
 from ingestd.infer.samples import Sample
+
+_ALL = -1
+_SEPARATOR_LINE = re.compile(r'"?sep=(.{1,16}?)"?\n', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,31 +28,44 @@ class Layout:
     dialect: Dialect
     outline: Outline
     encoding: str
-    names: tuple[str, ...]
     columns: tuple[str, ...]
+    """None is called like another."""
+    footer_records: int = 0
+    ragged: str = "reject"
+    has_one_start: bool = True
+    """Whether the header stands on the same line in all files."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.outline.names
 
     @property
     def is_named(self) -> bool:
         """Whether the header's names are enough to tell the columns apart."""
-        return bool(self.names) and all(self.names) and len(set(self.names)) == len(self.names)
+        are_plain = all(name.isprintable() for name in self.names)
+        is_clear = are_plain and len(set(self.names)) == len(self.names) > 0
+        return is_clear and self.outline.is_aligned
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The columns as the source's schema names them."""
-        return self.names if self.is_named else self.columns
+    def alias(self, column: str) -> str | None:
+        """The name of a column in the file, where it is another one."""
+        name = self.names[self.columns.index(column)] if self.is_named else column
+        return None if name == column else name
 
-    @property
-    def renamed(self) -> dict[str, str]:
-        """Columns that MongoDB cannot store under the names they have in the file."""
-        pairs = zip(self.keys, self.columns, strict=True)
-        return {key: column for key, column in pairs if key != column}
+    def with_names(self, names: Sequence[str]) -> "Layout":
+        """The same with some of its columns only; all of them where they have no names."""
+        if not self.is_named:
+            return self
+        columns = tuple(self.columns[self.names.index(name)] for name in names)
+        return replace(self, outline=replace(self.outline, names=tuple(names)), columns=columns)
 
     def options(self) -> dict[str, Any]:
         """What ``[csv]`` has to say beside the defaults, to read the file by its header."""
-        options = self._dialect_options()
-        if self.is_named:
-            return options | _given(skip_lines=self.outline.skip_lines)
-        return self.positional_options(self.columns)
+        if not self.is_named:
+            return self.positional_options(self.columns)
+        lines = self.outline.header_lines
+        header = {"header_lines": lines} if lines > 1 else {}
+        skipped = self.outline.skip_lines if self.has_one_start else "auto"
+        return self._dialect_options() | header | _given(skip_lines=skipped)
 
     def positional_options(self, columns: tuple[str, ...]) -> dict[str, Any]:
         """The same, to read the rows alone."""
@@ -48,27 +73,49 @@ class Layout:
         return {**self._dialect_options(), "header": False, **skipped, "columns": list(columns)}
 
     def _dialect_options(self) -> dict[str, Any]:
-        options: dict[str, Any] = {}
-        if self.dialect.delimiter != ",":
-            options["delimiter"] = self.dialect.delimiter
-        if self.dialect.quote != '"':
-            options["quote"] = self.dialect.quote
-        if self.encoding != "utf-8":
-            options["encoding"] = self.encoding
-        return options
+        defaults = {
+            "delimiter": ",", "quote": '"', "escape": "doubled", "encoding": "utf-8",
+            "ragged": "reject", "comment": "", "skip_footer": 0,
+        }  # fmt: skip
+        options = {
+            "delimiter": self.dialect.delimiter, "quote": self.dialect.quote,
+            "escape": self.dialect.escape, "encoding": self.encoding, "ragged": self.ragged,
+            "comment": self.outline.comment, "skip_footer": self.footer_records,
+        }  # fmt: skip
+        return {key: value for key, value in options.items() if value != defaults[key]}
 
 
 def find_layout(sample: Sample) -> Layout:
     """The layout of the file that was sampled."""
-    return layout_in(sample, guess_dialect(sample.start))
+    if told := _SEPARATOR_LINE.match(sample.start):
+        return layout_in(sample, Dialect(told[1]))
+    return layout_in(sample, guess_dialect(find_comments(sample.start).text))
 
 
 def layout_in(sample: Sample, dialect: Dialect) -> Layout:
     """The layout of the file, if it is written in this dialect."""
-    comment = comment_prefix(sample.start.splitlines())
-    outline = draw_outline(list(dialect.records(sample.start)), comment)
-    names = outline.names or ("",) * outline.width
-    return Layout(dialect, outline, sample.encoding.name, outline.names, storable_names(names))
+    text = _SEPARATOR_LINE.sub("\n", sample.start, count=1)
+    commented = find_comments(text)
+    if commented.prefix and _is_header_marked(text, commented, dialect):
+        commented = Commented("", text)
+    outline = draw_outline(list(dialect.records(commented.text)), commented.prefix)
+    end = without_comments(sample.end, commented.prefix).text
+    return Layout(
+        dialect, outline, sample.encoding.name,
+        storable_names(outline.names or ("",) * outline.width),
+        footer_records(list(dialect.records(end, most=_ALL)), outline.width),
+        "rescue" if outline.has_blank_extras else "reject",
+    )  # fmt: skip
+
+
+def _is_header_marked(text: str, commented: Commented, dialect: Dialect) -> bool:
+    """Whether the last line that looks like a comment names the columns of the rows below."""
+    first = next(dialect.records(commented.text), None)
+    above = text.splitlines(keepends=True)[: first.first_line if first else 0]
+    last = next(dialect.records("".join(above[-1:])), None)
+    if first is None or last is None:
+        return False
+    return len(last.cells) == len(first.cells) > 1 and not draw_outline([first]).header_lines
 
 
 def _given(**options: Any) -> dict[str, Any]:

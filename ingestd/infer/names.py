@@ -3,7 +3,10 @@
 import re
 from collections.abc import Sequence
 
-from ingestd.config.source import RESERVED_COLUMNS
+from ingestd.config.source import EXTRA, RESERVED_COLUMNS
+
+_TAKEN = (*RESERVED_COLUMNS, EXTRA, "__broken__")
+"""Names that ingestd uses itself, in documents or on the way to them."""
 
 
 def storable_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -19,8 +22,8 @@ def storable_names(names: Sequence[str]) -> tuple[str, ...]:
 
 def storable_name(name: str) -> str:
     """The name without what MongoDB refuses: dots, a leading ``$``, NUL, and our own fields."""
-    name = re.sub(r"\s+", " ", name.replace("\0", "")).strip().replace(".", "_").lstrip("$")
-    return f"{name.strip('_')}_in_file" if name in RESERVED_COLUMNS or name[:2] == "__" else name
+    name = re.sub(r"\s+", " ", name.replace("\0", "")).strip().replace(".", "_").lstrip("$# ")
+    return f"{name.strip('_')}_in_file" if name in _TAKEN else name
 
 
 def source_name(text: str) -> str:

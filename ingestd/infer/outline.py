@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ingestd.formats.csv.header import joined_names
 from ingestd.infer.dialects import Record
 
 _MOST_PREAMBLE_LINES = 100
@@ -25,8 +26,16 @@ _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 
 
 @dataclass(frozen=True, slots=True)
+class Commented:
+    """A text without its comments: lines that begin with ``prefix`` are blank."""
+
+    prefix: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
-    """The parts of a file, in physical lines, and the header's cells, joined line by line."""
+    """The parts of a file, in physical lines, and the names that its header gives the columns."""
 
     comment: str
     skip_lines: int
@@ -36,14 +45,29 @@ class Outline:
     data_line: int
     """Physical lines before the first row."""
     names: tuple[str, ...]
+    """One for each column, or none."""
     width: int
-    """Fields of a row."""
+    """Columns."""
+    is_aligned: bool
+    """Whether the header has a name for every field of the rows."""
+    has_blank_extras: bool
+    """Whether rows end with more delimiters than they should."""
 
 
-def comment_prefix(lines: Sequence[str]) -> str:
-    """What the lines that are not part of the table begin with, if they are marked so."""
+def find_comments(text: str) -> Commented:
+    """The lines before the table that are marked as no part of it."""
+    lines = text.splitlines(keepends=True)
     first = next((line for line in lines if line.strip()), "")
-    return next((prefix for prefix in _COMMENTS if first.startswith(prefix)), "")
+    prefix = next((prefix for prefix in _COMMENTS if first.startswith(prefix)), "")
+    return without_comments(text, prefix)
+
+
+def without_comments(text: str, prefix: str) -> Commented:
+    """The text without the lines that begin so."""
+    if not prefix:
+        return Commented("", text)
+    lines = text.splitlines(keepends=True)
+    return Commented(prefix, "".join("\n" if line.startswith(prefix) else line for line in lines))
 
 
 def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
@@ -52,21 +76,23 @@ def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
     start = _table_start(records, width)
     table = records[start:]
     header_lines = _header_lines(table, width)
-    header = table[:header_lines]
-    names = _joined_names(header, width)
-    before = table[0].first_line if table else 0
-    data_line = header[-1].last_line if header else before
-    return Outline(comment, before, header_lines, data_line, names, width)
+    header, body = table[:header_lines], table[header_lines:]
+    before = records[start - 1].last_line if start else 0
+    names = _names(header, body, width)
+    return Outline(
+        comment=comment, skip_lines=before, header_lines=header_lines,
+        data_line=header[-1].last_line if header else before,
+        names=names, width=len(names) or width,
+        is_aligned=not header or len(header[-1].cells) >= width,
+        has_blank_extras=any(_has_blank_extras(record, len(names) or width) for record in body),
+    )  # fmt: skip
 
 
-def footer_lines(records: Sequence[Record], width: int) -> int:
-    """How many of the last lines are no rows: notes and sums below the table."""
-    count = 0
-    for record in reversed(records[-_MOST_FOOTER_LINES:]):
-        if len(record.cells) >= max(width / 2, 2) or len(record.cells) == width:
-            break
-        count += 1
-    return count if count < len(records[-_MOST_FOOTER_LINES:]) else 0
+def footer_records(records: Sequence[Record], width: int) -> int:
+    """How many of the last records are no rows: notes below the table."""
+    last = records[-_MOST_FOOTER_LINES:]
+    are_notes = [len(record.cells) < max(width / 2, 2) and width > 1 for record in last]
+    return next((n for n, is_note in enumerate(reversed(are_notes)) if not is_note), 0)
 
 
 def _width(records: Sequence[Record]) -> int:
@@ -85,6 +111,10 @@ def _is_full(record: Record, width: int) -> bool:
     filled = sum(cell.strip() != "" for cell in record.cells)
     is_wide = len(record.cells) >= width or (width > 2 and len(record.cells) == width - 1)
     return is_wide and (filled * 2 >= width or width < 3)
+
+
+def _has_blank_extras(record: Record, width: int) -> bool:
+    return len(record.cells) > width and not any(map(str.strip, record.cells[width:]))
 
 
 def _header_lines(table: Sequence[Record], width: int) -> int:
@@ -154,11 +184,13 @@ def _is_valued(body: Sequence[Record], place: int) -> bool:
     return bool(filled) and all(_is_value(record, place) for record in filled)
 
 
-def _joined_names(header: Sequence[Record], width: int) -> tuple[str, ...]:
-    """The names of the columns; those of several lines are joined with ``_``."""
-    width = max([width, *(len(record.cells) for record in header)])
-    return tuple(
-        "_".join(filter(None, (_cell(record, place) for record in header)))
-        for place in range(width)
-        if header
-    )
+def _names(
+    header: Sequence[Record], body: Sequence[Record], width: int
+) -> tuple[str, ...]:  # fmt: skip
+    """The names of the columns; where one is missing, it is that of the row names or of nothing."""
+    if not header:
+        return ()
+    names = joined_names([[cell.strip() for cell in record.cells] for record in header])
+    missing = ("",) * (width - len(names))
+    has_row_names = any(_cell(record, width - 1) for record in body)
+    return (*missing, *names) if has_row_names else (*names, *missing)

@@ -1,6 +1,7 @@
 """The rows of sample files, read as the daemon reads them, and what they say of each column."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,9 +44,9 @@ class Extent:
 
 
 def read_rows(
-    reading: Reading, layout: Layout, columns: dict[str, Evidence], extent: Extent
-) -> None:  # fmt: skip
-    """Read a file chunk by chunk and let each column see its texts.
+    reading: Reading, layout: Layout, columns: Sequence[Evidence | None], extent: Extent
+) -> None:
+    """Read a file chunk by chunk and let its columns, in order, see their texts.
 
     Raises:
         FileRefused, FileUnavailable: the file cannot be read.
@@ -62,8 +63,9 @@ def read_rows(
         reading.faults.update(fault.rule for fault in text.faults.values())
         for index, fault in list(text.faults.items())[: 3 - len(reading.first_faults)]:
             reading.first_faults[chunk.start.row + index + 1] = fault
-        for place, name in enumerate(layout.keys):
-            columns[name].see(text.frame[_short_name(place)])
+        for place, evidence in enumerate(columns):
+            if evidence is not None:
+                evidence.see(text.frame[_short_name(place)])
         if extent.is_reached(reading):
             reading.is_whole = chunk.end == found.chunks[-1].end
             return
@@ -75,7 +77,7 @@ def _short_name(place: int) -> str:
 
 def _as_texts(path: Path, layout: Layout) -> SourceSpec:
     """A source that reads every column as text, by its place."""
-    names = tuple(_short_name(place) for place in range(len(layout.keys)))
+    names = tuple(_short_name(place) for place in range(len(layout.columns)))
     document = {
         "name": "sample",
         "file_pattern": "sample",

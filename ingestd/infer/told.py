@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ingestd.infer.columns import Column, Decision
+from ingestd.infer.attempts import Read
+from ingestd.infer.columns import Column
 from ingestd.infer.kinds import STRING
 from ingestd.infer.layouts import Layout
 from ingestd.infer.names import suffix_of
-from ingestd.infer.rows import Reading
 from ingestd.infer.samples import Sample
 from ingestd.infer.toml import as_comment, toml_key, toml_value
 
@@ -22,48 +22,48 @@ class Findings:
     """All that the sample files told."""
 
     name: str
-    layout: Layout
     samples: tuple[Sample, ...]
-    readings: tuple[Reading, ...]
-    decision: Decision
+    read: Read
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.read.decision.columns
 
     @property
     def first_file(self) -> str:
-        return self.readings[0].path.name
+        return self.read.readings[0].path.name
 
     @property
     def csv(self) -> dict[str, Any]:
         """The options of ``[csv]`` that are not at their default."""
-        return self.layout.options() | self.decision.csv
+        return self.read.layout.options() | self.read.decision.csv
 
 
 def source_lines(findings: Findings) -> Iterator[str]:
     """The whole file, line by line."""
-    columns, renamed = findings.decision.columns, findings.layout.renamed
+    columns = findings.columns
     yield from _preface(findings)
     yield f"name = {toml_value(findings.name)}"
     yield f"file_pattern = {toml_value(findings.name + '/*' + suffix_of(findings.first_file))}"
     if findings.csv:
         yield from ("", "[csv]")
         yield from (f"{key} = {toml_value(value)}" for key, value in findings.csv.items())
-    yield from ("", "[schema]", *_schema_lines(columns))
+    yield from ("", "[schema]", *_schema_lines(columns, findings.read.layout))
     yield from ("", "[validation_rules]  # all rows seen keep these; uncomment what has to hold")
     yield from _rule_lines(columns)
-    if renamed:
-        yield from ("", "[[transform]]", f"rename = {toml_value(renamed)}")
-    if indexes := _index_line(columns, renamed):
+    if indexes := _index_line(columns):
         yield from ("", "[load]", indexes)
 
 
 def _preface(findings: Findings) -> Iterator[str]:
     """Which files this was made from, and what is uncertain."""
     yield f"# Inferred by ingestd on {datetime.now(UTC):%Y-%m-%d} from"
-    for reading in findings.readings:
+    for reading in findings.read.readings:
         extent = "all" if reading.is_whole else "the first"
         yield as_comment(
             f"#   {reading.path.name}: {extent} {reading.rows:,} rows, {reading.read_bytes:,} bytes"
         )
-    for sample, reading in zip(findings.samples, findings.readings, strict=True):
+    for sample, reading in zip(findings.samples, findings.read.readings, strict=True):
         encoding = sample.encoding
         if not encoding.is_sure:
             yield as_comment(f"# {sample.path.name} is probably {encoding.name}: {encoding.why}.")
@@ -71,15 +71,18 @@ def _preface(findings: Findings) -> Iterator[str]:
             yield as_comment(f"# {sample.path.name}, row {row}, cannot be read: {fault.message}.")
         if reading.faults:
             yield f"# Rows that cannot be read: {reading.faults.total():,} of {reading.rows:,}."
+    if findings.read.left_out:
+        names = ", ".join(findings.read.left_out)
+        yield as_comment(f"# Left out, because not all files have them: {names}.")
     yield ""
 
 
-def _schema_lines(columns: Sequence[Column]) -> Iterator[str]:
+def _schema_lines(columns: Sequence[Column], layout: Layout) -> Iterator[str]:
     """``column = "type"``, with what was seen of it."""
     keys = [toml_key(column.name) for column in columns]
     width = min(max(map(len, keys)), _WIDEST_KEY)
     for key, column in zip(keys, columns, strict=True):
-        described = column.description
+        described = column.description | _aliased(layout.alias(column.name))
         value = described if len(described) > 1 else column.type
         notes = "; ".join((*column.doubts, *_seen(column)))
         yield f"{key:<{width}} = {toml_value(value)}" + (
@@ -95,12 +98,15 @@ def _rule_lines(columns: Sequence[Column]) -> Iterator[str]:
             yield f"# {toml_key(column.name)} = {toml_value(rules)}"
 
 
-def _index_line(columns: Sequence[Column], renamed: dict[str, str]) -> str | None:
+def _aliased(alias: str | None) -> dict[str, Any]:
+    return {} if alias is None else {"aliases": [alias]}
+
+
+def _index_line(columns: Sequence[Column]) -> str | None:
     """Indexes that queries are likely to want."""
     keys = [c.name for c in columns if c.is_unique and c.type in ("string", "int64")][:1]
     keys += [c.name for c in columns if c.type in ("date", "datetime")][:3]
-    wanted = [[renamed.get(key, key)] for key in keys]
-    return f"# indexes = {toml_value(wanted)}" if wanted else None
+    return f"# indexes = {toml_value([[key] for key in keys])}" if keys else None
 
 
 def _seen(column: Column) -> Iterator[str]:

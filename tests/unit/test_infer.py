@@ -1,6 +1,7 @@
 """The parts of ``infer`` that need no file: encodings, dialects, names, kinds of values."""
 
 import tomllib
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestd.infer.columns import decide
 from ingestd.infer.dialects import Dialect, guess_dialect
 from ingestd.infer.encodings import EncodingScan, guess_encoding
 from ingestd.infer.evidence import Evidence
@@ -84,6 +86,9 @@ def scanned(octets: bytes, size: int = 1000) -> Any:
         ("name,t\n'x, y',10:00:00\n'z','10:00:01'\n", Dialect(",", "'")),
         ('a,b\n"x \\"q\\", y",2\n"z",3\n', Dialect(",", '"', "\\")),
         ("word\nhello\nworld, you\n", Dialect(";")),
+        ("a||b||c\n1||2||3|x\n", Dialect("||")),
+        ("a~|~b\n1~|~2\n", Dialect("~|~")),
+        ('a, b\n1, "x, y"\n', Dialect(", ")),
         ("\n", Dialect(",")),
         ("", Dialect(",")),
     ],
@@ -180,8 +185,15 @@ def kind_of(*texts: str | None, name: str = "x") -> dict[str, Any]:
         (("NA",), "string"),
         ((None, ""), "string"),
         ((" 5", "6 "), "int64"),
-        (("12%", "5%"), "string"),
-        (("$5.00",), "string"),
+        (("12%", "5 %"), "float64"),
+        (("12%", "5"), "string"),
+        (("$5.00", "-$7"), "float64"),
+        (("$5.00", "€7"), "string"),
+        (("1,234", "12,345"), "int64"),
+        (("1,234,567.5", "2"), "float64"),
+        (("1,23", "1,234"), "float64"),
+        (("12,34,567",), "string"),
+        (("192.168.1.1",), "string"),
     ],
 )
 def test_the_type_is_the_narrowest_that_loses_nothing(
@@ -211,6 +223,50 @@ def test_moments_get_the_format_that_all_values_have(
     texts: tuple[str, ...], format_: str | None
 ) -> None:
     assert kind_of(*texts).get("format") == format_
+
+
+def described(*columns: Sequence[str]) -> list[dict[str, Any]]:
+    """How the source would describe columns that stand beside each other in a file."""
+    gathered = [Evidence(f"c{n}") for n in range(len(columns))]
+    for evidence, texts in zip(gathered, columns, strict=True):
+        evidence.see(pl.Series("c", texts, pl.String))
+    decision = decide(gathered)
+    return [decision.csv, *(column.description for column in decision.columns)]
+
+
+def test_one_style_of_numbers_is_said_for_the_whole_file() -> None:
+    assert described(["1.234", "5"], ["0,5", "1.234,5"], ["1,5", "2"]) == [
+        {"decimal": ",", "thousands": "."},
+        {"type": "int64"}, {"type": "float64"}, {"type": "float64"},
+    ]  # fmt: skip
+
+
+def test_a_column_that_writes_numbers_in_another_style_says_so_itself() -> None:
+    assert described(["1.5"], ["2.5"], ["3,5"]) == [
+        {}, {"type": "float64"}, {"type": "float64"}, {"type": "float64", "decimal": ","},
+    ]  # fmt: skip
+
+
+def test_signs_of_money_and_percent_are_options_of_the_column() -> None:
+    assert described(["$5.00", "$1,200"], ["5 %", "1.5%"], ["(€ 5)", "€ 7"]) == [
+        {"thousands": ","},
+        {"type": "float64", "currency": "$"},
+        {"type": "float64", "percent": True},
+        {"type": "float64", "currency": "€", "accounting": True},
+    ]  # fmt: skip
+
+
+def test_thousands_that_may_be_fractions_are_told() -> None:
+    evidence = Evidence("n")
+    evidence.see(pl.Series("c", ["1,234", "2,345"]))
+    (column,) = decide([evidence]).columns
+    assert column.type == "int64"
+    assert "AMBIGUOUS" in column.doubts[0]
+
+
+def test_day_and_month_follow_the_column_that_tells_them_apart() -> None:
+    _, day, paid = described(["01/02/2024"], ["31/01/2024"])
+    assert day["format"] == paid["format"] == "%d/%m/%Y"
 
 
 def test_eight_digits_are_a_day_where_the_name_says_so() -> None:

@@ -125,7 +125,7 @@ def _header_at(file: Beginning, start: int) -> Header:
         position = _skip_idle_lines(file, position)
         records.append(_record_at(file, position))
         position += len(records[-1])
-    names = _joined([_decode(record, file.dialect) for record in records])
+    names = joined_names([_decode(record, file.dialect) for record in records])
     bare = frozenset(record.rstrip(b"\r\n") for record in records)
     return Header(position, named_columns(names, file.source), bare)
 
@@ -163,7 +163,7 @@ def _decode(record: bytes, dialect: Dialect) -> list[str]:
         ) from error  # fmt: skip
 
 
-def _joined(lines: list[list[str]]) -> tuple[str, ...]:
+def joined_names(lines: list[list[str]]) -> tuple[str, ...]:
     """One name per column; a name in an upper line counts for the columns right of it, too."""
     filled = [*map(_filled, lines[:-1]), lines[-1]]
     return tuple("_".join(filter(None, parts)) for parts in zip_longest(*filled, fillvalue=""))

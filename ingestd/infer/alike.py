@@ -1,0 +1,61 @@
+"""One layout for several files: what they share, or why they need a source each."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ingestd.errors import FileRefused
+from ingestd.infer.layouts import Layout
+
+_ASCII = "utf-8"
+
+
+def shared_layout(layouts: Sequence[Layout], paths: Sequence[Path]) -> Layout:
+    """The layout of the first file, with the columns that all files have.
+
+    Raises:
+        FileRefused: one source cannot read all of them.
+    """
+    first = layouts[0]
+    for layout, path in zip(layouts, paths, strict=True):
+        if difference := next(_differences(first, layout), None):
+            raise FileRefused(
+                "unlike_files", f"{path.name} is unlike {paths[0].name}: {difference}",
+                "infer a source for each of them",
+            )  # fmt: skip
+    encodings = [layout.encoding for layout in layouts if layout.encoding != _ASCII]
+    starts = {layout.outline.skip_lines for layout in layouts}
+    common = set(first.names).intersection(*(layout.names for layout in layouts))
+    shared = first.with_names([name for name in first.names if name in common])
+    return replace(
+        shared, encoding=encodings[0] if encodings else _ASCII, has_one_start=len(starts) == 1
+    )
+
+
+def columns_of(own: Layout, shared: Layout) -> list[str | None]:
+    """For each column of a file the one of the source that it is."""
+    if not shared.is_named:
+        return [*shared.columns]
+    by_name = dict(zip(shared.names, shared.columns, strict=True))
+    return [by_name.get(name) for name in own.names]
+
+
+def left_out(layouts: Sequence[Layout], shared: Layout) -> list[str]:
+    """The columns that only some of the files have."""
+    every = dict.fromkeys(name for layout in layouts for name in layout.names)
+    return [name for name in every if name not in shared.names]
+
+
+def _differences(first: Layout, other: Layout) -> Iterator[str]:
+    if other.is_named != first.is_named or other.outline.header_lines != first.outline.header_lines:
+        yield "it has another header"
+    if first.is_named and not set(first.names) & set(other.names):
+        yield "no column has the same name"
+    if not first.is_named and other.outline != first.outline:
+        yield "without names for all columns the files have to be laid out alike"
+    if other.encoding != first.encoding and _ASCII not in (other.encoding, first.encoding):
+        yield f"its encoding is {other.encoding}, not {first.encoding}"
+    if other.footer_records != first.footer_records:
+        yield "it ends with another number of lines that are no rows"
+    if other.outline.comment and first.outline.comment not in ("", other.outline.comment):
+        yield f"its comments begin with {other.outline.comment}"

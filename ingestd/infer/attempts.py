@@ -1,0 +1,91 @@
+"""Sample files read with the likeliest layout, or with another one where that reads more."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from ingestd.errors import FileRefused
+from ingestd.infer.alike import columns_of, left_out, shared_layout
+from ingestd.infer.columns import Decision, decide
+from ingestd.infer.evidence import Evidence
+from ingestd.infer.layouts import Layout, find_layout, layout_in
+from ingestd.infer.rows import Extent, Reading, read_rows
+from ingestd.infer.samples import Sample
+from ingestd.records import FileStat
+
+Files = Sequence[tuple[Path, FileStat]]
+
+
+@dataclass(frozen=True)
+class Read:
+    """What reading all files with one layout gave."""
+
+    layout: Layout
+    readings: tuple[Reading, ...]
+    evidence: tuple[Evidence, ...]
+    left_out: tuple[str, ...]
+    """Columns that only some files have."""
+
+    @cached_property
+    def decision(self) -> Decision:
+        return decide(self.evidence)
+
+    @property
+    def faults(self) -> Counter[str]:
+        """Rows that could not be read, by the rule that they break."""
+        return sum((reading.faults for reading in self.readings), Counter[str]())
+
+    @property
+    def unread(self) -> int:
+        return self.faults.total()
+
+    @property
+    def types(self) -> list[str]:
+        """Of the columns."""
+        return [column.type for column in self.decision.columns]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether not one row could be read."""
+        return not any(evidence.rows for evidence in self.evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads the same files in different ways."""
+
+    samples: Sequence[Sample]
+    files: Files
+    extent: Extent
+
+    def read_best(self) -> Read:
+        """With the likeliest layout; where that leaves rows, with the one that leaves fewest."""
+        best = self._read(find_layout(self.samples[0]))
+        if best.faults["stray_quote"] or best.faults["unclosed_quote"]:
+            best = min([best, *self._read_otherwise(best.layout)], key=lambda read: read.unread)
+        if best.faults["too_few_fields"]:
+            padded = self._read(replace(best.layout, ragged="pad"))
+            if padded.types == best.types or best.is_empty:
+                return padded
+        return best
+
+    def _read(self, layout: Layout) -> Read:
+        """With this layout of the first file; the others are written in the same dialect."""
+        others = (layout_in(sample, layout.dialect) for sample in self.samples[1:])
+        layouts = [layout, *(replace(other, ragged=layout.ragged) for other in others)]
+        shared = shared_layout(layouts, [path for path, _ in self.files])
+        evidence = {name: Evidence(name) for name in shared.columns}
+        readings = tuple(Reading(path, stat) for path, stat in self.files)
+        for reading, own in zip(readings, layouts, strict=True):
+            columns = [evidence.get(name or "") for name in columns_of(own, shared)]
+            read_rows(reading, replace(own, encoding=shared.encoding), columns, self.extent)
+        return Read(shared, readings, tuple(evidence.values()), tuple(left_out(layouts, shared)))
+
+    def _read_otherwise(self, layout: Layout) -> Iterator[Read]:
+        """The same in the other dialects that are possible."""
+        for dialect in layout.dialect.alternatives():
+            with suppress(FileRefused):
+                yield self._read(layout_in(self.samples[0], dialect))
