@@ -42,7 +42,8 @@ class Layout:
     @property
     def is_named(self) -> bool:
         """Whether the header's names are enough to tell the columns apart."""
-        are_plain = all(name.isprintable() for name in self.names)
+        quote = self.dialect.quote or "\n"
+        are_plain = all(name.isprintable() and quote not in name for name in self.names)
         is_clear = are_plain and len(set(self.names)) == len(self.names) > 0
         return is_clear and self.outline.is_aligned
 

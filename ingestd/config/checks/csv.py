@@ -7,7 +7,7 @@ from itertools import combinations
 from ingestd.config.checks.draft import Draft, Finding
 from ingestd.config.encodings import bytes_in_letters, encode, unit_bytes
 from ingestd.config.naming import choice, quoted
-from ingestd.config.source import CsvSpec
+from ingestd.config.source import EXTRA, CsvSpec
 
 
 def check_csv(draft: Draft) -> Iterator[Finding]:
@@ -68,7 +68,8 @@ def _check_names(draft: Draft) -> Iterator[Finding]:
         return
     for name in sorted(set(dialect.columns) - set(draft.column_names)):
         yield Finding(key, f'"{name}" is not in the schema', choice(name, draft.column_names))
-    missing = [name for name in draft.column_names if name not in dialect.columns]
+    in_rows = {*dialect.columns} | ({EXTRA} if dialect.ragged == "rescue" else set())
+    missing = [name for name in draft.column_names if name not in in_rows]
     if missing:
         yield Finding(
             key, f"{quoted(missing)} missing", "name every column of the schema, in order"
