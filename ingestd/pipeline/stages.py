@@ -49,6 +49,7 @@ class ByteBudget:
         self._used_bytes = 0
         self._items = 0
         self._freed = anyio.Condition()
+        self._change(0, 0)  # a dashboard shows an empty queue, not none
 
     async def acquire(self, size_bytes: int) -> None:
         """Wait until the bytes fit."""

@@ -267,8 +267,8 @@ def test_mongodb_hanging_in_mid_load_stops_reading_and_costs_nothing(
 
 def queued_bytes(daemon: DaemonProcess) -> float:
     lines = daemon.text("/metrics").splitlines()
-    queues = (line for line in lines if line.startswith("ingestd_queue_bytes{"))
-    return float(next(queues, "nothing 0").split()[1])  # no series before the first chunk
+    queue = next(line for line in lines if line.startswith("ingestd_queue_bytes{"))
+    return float(queue.split()[1])
 
 
 def test_a_wrong_password_is_told_and_ends_the_start(new_daemon: NewDaemon, mongo_uri: str) -> None:
