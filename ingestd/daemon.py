@@ -85,7 +85,7 @@ class Daemon:
             schemas={name: schema_of(source) for name, source in engine.sources.items()},
             mongo=engine.mongo,
             events=self._events,
-            stores=engine.stores,
+            desk=engine.desk,
             checks=self._vitals.checks,
             is_ready=self._vitals.accepts_requests,
             is_alive=self._vitals.is_alive,

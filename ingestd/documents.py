@@ -7,7 +7,8 @@ Arrow arrays, and one Arrow kernel joins the pieces of all rows. A null keeps it
 type 0x0A and no value bytes.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +111,11 @@ def _add_upsert(
     elements.embed("q", query)
     elements.embed("u", change)
     elements.constant(b"\x08upsert\0\x01")
+
+
+def split(documents: bytes, ends: Sequence[int]) -> Iterator[bytes]:
+    """Documents that follow each other, one by one; ``ends[i]`` is the byte at which one ends."""
+    return (documents[begin:end] for begin, end in itertools.pairwise((0, *ends)))
 
 
 def decoded(documents: bytes) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from ingestd.pipeline import Desk, Done, Pipeline, recover
 from ingestd.pipeline.putaway import PutAway
 from ingestd.refine import warm
 from ingestd.rejects import Rejects
-from ingestd.wayback import Stores, finish_actions
+from ingestd.wayback import finish_actions
 from ingestd.workers import ProcessSlots, WorkerLimits
 
 
@@ -50,7 +50,7 @@ class Engine:
         for name, moment in (await self.desk.ledger.last_loads(list(self.sources))).items():
             self.events.last_loaded(name, moment)
         await recover(self.desk.ledger, self.desk.loader, self.events, list(self.sources))
-        await finish_actions(self.stores)
+        await finish_actions(self.desk)
 
     async def _prepare_source(self, source: SourceSpec) -> None:
         """One source that MongoDB refuses keeps no other from loading; its files wait."""
@@ -58,14 +58,6 @@ class Engine:
             await self.desk.loader.prepare(source)
         except StoreRefused as refusal:
             self.events.source_refused(source.name, refusal.message, refusal.hint)
-
-    @property
-    def stores(self) -> Stores:
-        """What the actions of people work with."""
-        desk = self.desk
-        return Stores(
-            self.sources, self.settings.paths, desk.ledger, desk.loader, desk.rejects, self.events
-        )
 
     def pipeline(self, done: Done) -> Pipeline:
         """A pipeline over these stores and workers."""

@@ -14,7 +14,7 @@ from ingestd.config.settings import LoadSettings
 from ingestd.config.source import SourceSpec
 from ingestd.documents import row_number, without_id
 from ingestd.errors import StoreAway, StoreRefused
-from ingestd.mongo import Mongo, WriteFault, rows_of
+from ingestd.mongo import Mongo, WriteFault, row_id, rows_of
 from ingestd.records import RefinedChunk, Violation
 
 _RULES = {11000: "unique_index", 121: "document_validation"}
@@ -169,6 +169,11 @@ class Loader:
             "looking at rows", lambda: self._mongo.find_one(collection, rows_of(file_id))
         )
         return first is not None and "_version" in first
+
+    async def remove_rows(self, collection: str, file_id: str, rows: Sequence[int]) -> None:
+        """Delete some rows of a file."""
+        match = {"_id": {"$in": [row_id(file_id, row) for row in rows]}}
+        await self._mongo.patiently("removing rows", lambda: self._mongo.delete(collection, match))
 
     async def remove_documents(self, collection: str, file_id: str) -> None:
         """Delete every row of a file."""

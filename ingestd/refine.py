@@ -1,7 +1,9 @@
 """Parse, validate, transform, encode: the one function sent to a worker. Pure and synchronous."""
 
+import itertools
 import pickle
 import time
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,7 +15,7 @@ import polars as pl
 
 from ingestd.config.encodings import without_bom
 from ingestd.config.source import ColumnSpec, SourceSpec
-from ingestd.documents import Part, Run, encode
+from ingestd.documents import Part, Run, encode, row_number, split
 from ingestd.elements import Encoded, UnencodableRows
 from ingestd.errors import ConfigError, FileRefused, Problem
 from ingestd.formats import FORMATS
@@ -227,6 +229,33 @@ def recover_rows(plan: Plan, chunk: Chunk, rows: Mapping[int, Violation]) -> Rej
     first = chunk.start.row + 1
     violations = violations_of((row - first, reason) for row, reason in rows.items())
     return encode_rejections(text, violations, [plan.run], _now_ms())[0]
+
+
+def refine_rows(
+    plan: Plan, chunk: Chunk, rows: frozenset[int], repeats: Repeats | None = None
+) -> RefinedChunk:
+    """Like ``refine``, but only these rows (from 1) count: nothing is said of the others."""
+    refined, is_upsert = refine(plan, chunk, repeats), bool(plan.run.key)
+    documents = _only(rows, refined.documents, refined.ends, is_upsert=is_upsert)
+    refused = _only(rows, refined.rejections.documents, refined.rejections.ends)
+    rejections = Rejections(b"".join(refused), _ends(refused))
+    return replace(
+        refined, documents=b"".join(documents), ends=_ends(documents),
+        document_count=len(documents), rejections=rejections,
+        filtered_count=len(rows) - len(documents) - len(refused),
+    )  # fmt: skip
+
+
+def _only(
+    rows: frozenset[int], documents: bytes, ends: bytes, *, is_upsert: bool = False
+) -> list[bytes]:  # fmt: skip
+    """Those of the documents that are of these rows."""
+    each = split(documents, memoryview(ends).cast("q"))
+    return [one for one in each if row_number(one, is_upsert=is_upsert) in rows]
+
+
+def _ends(documents: Sequence[bytes]) -> bytes:
+    return array("q", itertools.accumulate(map(len, documents))).tobytes()
 
 
 def _now_ms() -> int:

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiofiles
 import anyio.to_thread
 
 from ingestd.config.encodings import encode
+from ingestd.documents import decoded
 from ingestd.errors import FileUnavailable
 from ingestd.files import (
     explaining,
@@ -30,6 +31,9 @@ from ingestd.rejections import joined, raw_octets
 ERRORS = "errors"
 _INDEXES = (("source_name", "error_time", "_id"), ("file_id", "row"))
 _PAGE_ROWS = 5000
+
+Closed = Literal["replayed", "dismissed"]
+"""States of a rejection of which nothing more is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,62 @@ class Rejects:
             lambda: self._mongo.update(ERRORS, {"_id": row_id(file.file_id, 0)}, change),
         )
 
-    async def dismiss(self, file_id: str, rows: Sequence[int], closing: Document) -> int:
-        """Close the open rejections of a file, or of some of its rows, unmended; how many."""
-        match = {**rows_of(file_id), "state": "open"} | ({"row": {"$in": [*rows]}} if rows else {})
-        change = {"$set": {"state": "dismissed", **closing}}
-        return await self._mongo.patiently(
-            "dismissing rejections", lambda: self._mongo.update_all(ERRORS, match, change)
+    async def close(
+        self, file_id: str, state: Closed, closing: Document, rows: Sequence[int] | None = None
+    ) -> None:
+        """Close the open rejections of a file, or of some of its rows."""
+        match = {**rows_of(file_id), "state": "open"}
+        if rows is not None:
+            match["row"] = {"$in": list(rows)}
+        change = {"$set": {"state": state, **closing}}
+        await self._mongo.patiently(
+            "closing rejections", lambda: self._mongo.update_all(ERRORS, match, change)
         )
+
+    async def open_rows(self, file_id: str) -> list[int]:
+        """The rows of a file whose rejections are open, ascending."""
+        match = {**rows_of(file_id, first=1), "state": "open"}
+        found = await self._mongo.patiently(
+            "reading rejections",
+            lambda: self._mongo.find(
+                ERRORS, match, sort=[("_id", 1)], projection={"_id": 0, "row": 1}
+            ),
+        )
+        return [error["row"] for error in found]
+
+    async def files_with_open_rows(self, source_name: str) -> list[str]:
+        """Ids of the files of a source that have open rejections of rows."""
+        stages: list[Document] = [
+            {"$match": {"source_name": source_name, "state": "open", "row": {"$gt": 0}}},
+            {"$group": {"_id": "$file_id"}},
+            {"$sort": {"_id": 1}},
+        ]  # fmt: skip
+        found = await self._mongo.patiently(
+            "reading rejections", lambda: self._mongo.aggregate(ERRORS, stages)
+        )
+        return [file["_id"] for file in found]
+
+    async def refuse_again(self, rejections: Rejections) -> None:
+        """Give open rejections the reasons they have now."""
+        changes = [
+            ({"_id": error.pop("_id"), "state": "open"}, {"$set": error})
+            for error in decoded(rejections.documents)
+        ]
+        if changes:
+            await self._mongo.patiently(
+                "recording rejections", lambda: self._mongo.update_each(ERRORS, changes)
+            )
+
+    async def count_replayed(self, file_id: str) -> dict[str, int]:
+        """How many rejections of a file were replayed, by what became of the row."""
+        stages = [
+            {"$match": {**rows_of(file_id, first=1), "state": "replayed"}},
+            {"$group": {"_id": "$became", "count": {"$sum": 1}}},
+        ]
+        found = await self._mongo.patiently(
+            "counting rejections", lambda: self._mongo.aggregate(ERRORS, stages)
+        )
+        return {row["_id"]: row["count"] for row in found}
 
     async def first_of(self, file_id: str, count: int) -> list[Document]:
         """The first rejections of a file, in its order, without their texts."""

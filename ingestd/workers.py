@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from ingestd.errors import WorkerLost
 from ingestd.events import Events
@@ -45,6 +46,14 @@ class Workers(Protocol):
             WorkerLost: the worker died, or took longer than the limit. The call may be repeated.
         """
         ...
+
+
+class ThisProcess(Workers):
+    """No workers at all: a thread does it."""
+
+    async def run(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """See ``Workers.run``."""
+        return await anyio.to_thread.run_sync(function, *arguments)
 
 
 async def run_twice(

@@ -20,7 +20,7 @@ from ingestd.api.query import refuse_parameters
 from ingestd.errors import StoreAway
 from ingestd.ledger import Action
 from ingestd.mongo import Document
-from ingestd.wayback import dismiss, forget, receipt, retry, undo
+from ingestd.wayback import dismiss, forget, receipt, replay, retry, undo
 
 _LONGEST_REASON = 1000
 
@@ -32,7 +32,7 @@ Options = Mapping[str, Callable[[object], object]]
 async def get_receipt(request: web.Request) -> web.Response:
     """What the sender of a file may be told."""
     refuse_parameters(request)
-    return json_response(await receipt(request.app[CONTEXT].stores, named_file(request)))
+    return json_response(await receipt(request.app[CONTEXT].desk, named_file(request)))
 
 
 async def _post(request: web.Request, act: Act, options: Options) -> web.Response:
@@ -43,7 +43,7 @@ async def _post(request: web.Request, act: Act, options: Options) -> web.Respons
     given = _read_options(await request.read(), options)
     if context.mongo.is_away_since is not None:  # it would be waited for
         raise StoreAway("MongoDB is away")
-    entry = await act(context.stores, file_id, by=f"http {request.remote}", **given)
+    entry = await act(context.desk, file_id, by=f"http {request.remote}", **given)
     return json_response(as_file(entry))
 
 
@@ -104,6 +104,7 @@ _ACTIONS: Mapping[Action, tuple[Act, Options]] = {
     Action.RETRY: (retry, {"ignores_budget": _ignores_budget}),
     Action.UNDO: (undo, {}),
     Action.FORGET: (forget, {}),
+    Action.REPLAY: (replay, {}),
     Action.DISMISS: (_dismiss, {"reason": _reason, "rows": _rows}),
 }
 

@@ -10,7 +10,7 @@ from ingestd.config.settings import ApiSettings
 from ingestd.config.source import ColumnSpec, SourceSpec
 from ingestd.events import Events
 from ingestd.mongo import Mongo
-from ingestd.wayback import Stores
+from ingestd.pipeline.desk import Desk
 
 Columns = Mapping[str, ColumnSpec]
 
@@ -39,7 +39,7 @@ class ApiContext:
     schemas: Mapping[str, Columns]
     mongo: Mongo
     events: Events
-    stores: Stores
+    desk: Desk
     checks: Callable[[], Sequence[Check]] = field(default=_no_checks)
     is_ready: Callable[[], bool] = field(default=_always)
     is_alive: Callable[[], bool] = field(default=_always)

@@ -14,7 +14,7 @@ from ingestd.api.context import CONTEXT
 from ingestd.api.problems import ProblemDocument, RequestRefused, choices, shown
 from ingestd.errors import (
     ActionRefused,
-    FileUnavailable,
+    FileRefused,
     QueryTooSlow,
     StoreAway,
     UnknownFile,
@@ -83,7 +83,7 @@ def _problem_of(request: web.Request, error: Exception) -> ProblemDocument:
             return _no_route(request)
         case web.HTTPException():
             return _http_problem(error)
-        case ActionRefused() | FileUnavailable():
+        case ActionRefused() | FileRefused():
             return _action_problem(error)
         case StoreAway():
             return _store_problem(request, error)
@@ -116,7 +116,7 @@ def _store_problem(request: web.Request, error: StoreAway) -> ProblemDocument:
     )  # fmt: skip
 
 
-def _action_problem(error: ActionRefused | FileUnavailable) -> ProblemDocument:
+def _action_problem(error: ActionRefused | FileRefused) -> ProblemDocument:
     if isinstance(error, UnknownFile):
         return ProblemDocument(404, "unknown-file", "Unknown file", error.message, error.hint)
     return ProblemDocument(409, "action-refused", "Not possible", error.message, error.hint)

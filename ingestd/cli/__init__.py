@@ -243,6 +243,28 @@ def forget(file: FileArgument, config: ConfigOption = None, as_json: JsonOption 
 
 
 @app.command()
+def replay(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE_ID|NAME]", help="A loaded file; or use --source")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", "-s", metavar="NAME", help="All files of this source")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Try refused rows once more, by the rules of today; those that pass are stored.
+
+    The original is read again from the archive.
+    """
+    from ingestd.cli.replay import replay_files
+
+    if (file is None) == (source is None):
+        raise typer.BadParameter("name either a file or a --source")
+    raise typer.Exit(replay_files(config, file, source, as_json=as_json))
+
+
+@app.command()
 def dismiss(
     file: FileArgument,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why nothing is mended")],

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ingestd.api.files import as_file
 from ingestd.api.rows import to_json
+from ingestd.cli.configured import require_compiled
 from ingestd.cli.reading import ask_mongo
 from ingestd.cli.screen import clean, show_json, stdout
-from ingestd.config.reading import read, require
 from ingestd.config.settings import Settings
 from ingestd.config.source import SourceSpec
 from ingestd.errors import ExitCode
@@ -22,32 +23,35 @@ from ingestd.ledger import Ledger
 from ingestd.load import Loader
 from ingestd.metrics import Metrics
 from ingestd.mongo import Document, Mongo
+from ingestd.pipeline import Desk
+from ingestd.pipeline.putaway import PutAway
 from ingestd.rejects import Rejects
-from ingestd.wayback import Stores
 from ingestd.wayback import dismiss as dismiss_
 from ingestd.wayback import forget as forget_
 from ingestd.wayback import receipt as receipt_
 from ingestd.wayback import retry as retry_
 from ingestd.wayback import undo as undo_
+from ingestd.workers import ThisProcess
 
-Act = Callable[[Stores], Awaitable[Document]]
+Result = TypeVar("Result")
+Act = Callable[[Desk], Awaitable[Document]]
 
 
 def retry_file(location: Path | None, file: str, *, ignores_budget: bool, as_json: bool) -> int:
     """Bring a file back to its inbox."""
-    act = partial(retry_, file=file, by=_operator(), ignores_budget=ignores_budget)
+    act = partial(retry_, file=file, by=operator(), ignores_budget=ignores_budget)
     return _act(location, act, "{name} is back at {path}: the daemon loads it", as_json=as_json)
 
 
 def undo_file(location: Path | None, file: str, *, as_json: bool) -> int:
     """Remove the rows of a file."""
-    act = partial(undo_, file=file, by=_operator())
+    act = partial(undo_, file=file, by=operator())
     return _act(location, act, "{name} is undone: none of its rows is left", as_json=as_json)
 
 
 def forget_file(location: Path | None, file: str, *, as_json: bool) -> int:
     """Let a content come again."""
-    act = partial(forget_, file=file, by=_operator())
+    act = partial(forget_, file=file, by=operator())
     return _act(location, act, "{name} is loaded once more when it comes again", as_json=as_json)
 
 
@@ -64,21 +68,21 @@ def dismiss_rejections(
 ) -> int:
     """Close rejections of a file."""
     act = partial(
-        dismiss_, file=file, by=_operator(), reason=dismissal.reason, rows=dismissal.rows
+        dismiss_, file=file, by=operator(), reason=dismissal.reason, rows=dismissal.rows
     )  # fmt: skip
     return _act(location, act, "rejections of {name} are dismissed", as_json=as_json)
 
 
 def show_receipt(location: Path | None, file: str) -> int:
     """What the sender may be told."""
-    told = _with_stores(location, partial(receipt_, file=file))
+    told = at_desk(location, partial(receipt_, file=file))
     show_json(json.loads(to_json(told)))
     return ExitCode.OK
 
 
 def _act(location: Path | None, act: Act, told: str, *, as_json: bool) -> int:
     """Do it, and tell so with what the ledger says of the file then."""
-    entry = _with_stores(location, act)
+    entry = at_desk(location, act)
     if as_json:
         show_json(json.loads(to_json(as_file(entry))))
     else:
@@ -86,27 +90,32 @@ def _act(location: Path | None, act: Act, told: str, *, as_json: bool) -> int:
     return ExitCode.OK
 
 
-def _with_stores(location: Path | None, act: Act) -> Document:
-    settings, sources = require(read(location))
+def at_desk(location: Path | None, act: Callable[[Desk], Awaitable[Result]]) -> Result:
+    """Do something with the stores and sources of the configuration."""
+    settings, sources = require_compiled(location)
     by_name = {source.name: source for source in sources}
-    return ask_mongo(settings, partial(_act_on, settings=settings, sources=by_name, act=act))
+    return ask_mongo(settings, partial(_act_at, settings=settings, sources=by_name, act=act))
 
 
-async def _act_on(
-    mongo: Mongo, settings: Settings, sources: dict[str, SourceSpec], act: Act
-) -> Document:  # fmt: skip
+async def _act_at(
+    mongo: Mongo, settings: Settings, sources: dict[str, SourceSpec],
+    act: Callable[[Desk], Awaitable[Result]],
+) -> Result:  # fmt: skip
     """Raises StoreAway at once, instead of waiting, when MongoDB is away from the beginning."""
     await mongo.connect()
-    stores = Stores(
-        sources, settings.paths, Ledger(mongo), Loader(mongo, settings.load), Rejects(mongo),
-        Events(Metrics()),
+    ledger, rejects, events = Ledger(mongo), Rejects(mongo), Events(Metrics())
+    await ledger.prepare()
+    await rejects.prepare()
+    return await act(
+        Desk(
+            sources=sources, settings=settings, ledger=ledger, rejects=rejects, events=events,
+            loader=Loader(mongo, settings.load), workers=ThisProcess(),
+            put_away=PutAway(settings.paths, ledger, rejects, events),
+        )
     )  # fmt: skip
-    await stores.ledger.prepare()
-    await stores.rejects.prepare()
-    return await act(stores)
 
 
-def _operator() -> str:
+def operator() -> str:
     """Who runs the command, and where."""
     try:
         user = getpass.getuser()

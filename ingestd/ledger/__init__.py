@@ -7,7 +7,16 @@ run in ``/data`` and, with the row number, the version that decides which row of
 
 from ingestd.ledger.actions import Action, Actions, Asked
 from ingestd.ledger.claims import Claim, Claims, Verdict, Wanted
-from ingestd.ledger.entry import FILES, SOURCES, as_counts, now, path_fields, path_in
+from ingestd.ledger.entry import (
+    FILES,
+    SOURCES,
+    as_claimed,
+    as_counts,
+    count_fields,
+    now,
+    path_fields,
+    path_in,
+)
 from ingestd.ledger.ledger import Commit, Ending, Ledger
 
 __all__ = [
@@ -23,7 +32,9 @@ __all__ = [
     "Ledger",
     "Verdict",
     "Wanted",
+    "as_claimed",
     "as_counts",
+    "count_fields",
     "now",
     "path_fields",
     "path_in",

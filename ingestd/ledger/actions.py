@@ -26,6 +26,7 @@ class Action(StrEnum):
     UNDO = "undo"
     FORGET = "forget"
     DISMISS = "dismiss"
+    REPLAY = "replay"
 
 
 @dataclass(frozen=True, slots=True)

@@ -227,7 +227,7 @@ class Claims:
             "processed_at": await self._next_run(found), "finished_at": None, "error": None,
             **progress_fields(_START, Counts()), "has_stale_rows": True, "failures": failures,
             **path_fields("archived_to", None), "is_put_away": False, "retry_at": None,
-            "replaced_by": None, "has_rows": False, "is_forgotten": False,
+            "replaced_by": None, "has_rows": False, "is_forgotten": False, "replayed": None,
         }  # fmt: skip
         fresh = await self._change(known["_id"], change)
         if fresh is None:

@@ -7,13 +7,15 @@ from pathlib import Path
 
 from ingestd.config.settings import RefineSettings, Settings
 from ingestd.config.source import SourceSpec
+from ingestd.documents import Run
 from ingestd.events import Events
 from ingestd.formats.limits import Limits
 from ingestd.ledger import Ledger
 from ingestd.load import Loader
 from ingestd.mongo import Document
 from ingestd.pipeline.putaway import PutAway
-from ingestd.records import ClaimedFile, Counts, FileResult, FileState
+from ingestd.records import ClaimedFile, Counts, FileResult, FileState, Shape
+from ingestd.refine import Plan
 from ingestd.rejects import Rejects
 from ingestd.workers import Workers
 
@@ -74,6 +76,15 @@ class Desk:
         if source.name not in self._rules:
             self._rules[source.name] = Rules(pickle.dumps(source), source.config_hash)
         return self._rules[source.name]
+
+    def plan(self, source: SourceSpec, file: ClaimedFile, shape: Shape) -> Plan:
+        """What workers need to know of a file of that shape."""
+        run = Run(
+            file_id=file.file_id, source_name=source.name,
+            processed_at_ms=round(file.processed_at.timestamp() * 1000),
+            key=source.load.key if source.load.mode == "upsert" else (), file_name=file.name,
+        )  # fmt: skip
+        return Plan(self.rules(source).pickled, shape, run, self.limits)
 
     def finished(self, file: ClaimedFile, outcome: Outcome) -> FileResult:
         """Tell that a file ended; nothing more happens to it in this attempt."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from ingestd.config.source import SourceSpec
-from ingestd.documents import Run
 from ingestd.errors import FileRefused
 from ingestd.ledger import Claim, Ending, now
 from ingestd.pipeline.chunks import ready_chunks
@@ -18,7 +17,7 @@ from ingestd.pipeline.policy import cause_of, describe, reaction_to
 from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
 from ingestd.pipeline.together import load_together
 from ingestd.records import ClaimedFile, FileLayout, FileResult, Rejections
-from ingestd.refine import Plan, Repeats
+from ingestd.refine import Repeats
 from ingestd.validate import unique_columns
 
 
@@ -34,13 +33,7 @@ class Loading:
 
     def job(self, source: SourceSpec, claim: Claim, layout: FileLayout) -> FileJob:
         """A claimed file that is to be loaded."""
-        run = Run(
-            file_id=claim.file.file_id, source_name=source.name,
-            processed_at_ms=round(claim.file.processed_at.timestamp() * 1000),
-            key=source.load.key if source.load.mode == "upsert" else (),
-            file_name=claim.file.name,
-        )  # fmt: skip
-        plan = Plan(self.desk.rules(source).pickled, layout.shape, run, self.desk.limits)
+        plan = self.desk.plan(source, claim.file, layout.shape)
         return FileJob(source, claim, layout, plan)
 
     @contextmanager

@@ -3,7 +3,6 @@
 import pickle
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from ingestd.records import Counts, FileLayout, FoundFile, RefinedChunk
 from ingestd.refine import Plan, Repeats, refine
 from ingestd.rejections import head
 from ingestd.validate import unique_columns
-from ingestd.workers import Result
+from ingestd.workers import ThisProcess
 
 
 @dataclass(slots=True)
@@ -73,7 +72,7 @@ async def try_file(path: Path, source: SourceSpec, limits: Limits, most_shown: i
     plan = _plan(trial, limits)
     repeats: list[Repeats | None] = [None] * len(layout.chunks)
     if unique_columns(source):
-        repeats = [*await find_repeats(plan, layout, _ThisProcess())]
+        repeats = [*await find_repeats(plan, layout, ThisProcess())]
     left = iter(repeats)
     async for chunk in ready_chunks(layout, layout.chunks, source, limits):
         refined = await anyio.to_thread.run_sync(refine, plan, chunk, next(left))
@@ -84,13 +83,6 @@ async def try_file(path: Path, source: SourceSpec, limits: Limits, most_shown: i
     except FileHeld as held:
         trial.held = trial.held or held
     return trial
-
-
-class _ThisProcess:
-    """Workers that are this process: what they are told to do takes a thread."""
-
-    async def run(self, function: Callable[..., Result], *arguments: object) -> Result:
-        return await anyio.to_thread.run_sync(function, *arguments)
 
 
 def _plan(trial: Trial, limits: Limits) -> Plan:

@@ -1,6 +1,6 @@
 """The way back: what people do with files that have ended.
 
-Each action is a function of the stores, a file (its id, or its name) and who asks. It returns the
+Each action is a function of the desk, a file (its id, or its name) and who asks. It returns the
 file's ledger entry, may be repeated, and finishes what a crash cut off. What cannot be done raises
 ``ActionRefused`` and changes nothing.
 """
@@ -10,28 +10,39 @@ from collections.abc import Awaitable, Callable, Mapping
 from ingestd.errors import IngestdError
 from ingestd.ledger import Action
 from ingestd.mongo import Document
+from ingestd.pipeline.desk import Desk
 from ingestd.wayback.dismiss import dismiss, finish_dismiss
 from ingestd.wayback.forget import forget
 from ingestd.wayback.receipt import receipt
+from ingestd.wayback.replay import finish_replay, refused_files, replay
 from ingestd.wayback.retry import finish_retry, retry
-from ingestd.wayback.stores import Stores
 from ingestd.wayback.undo import finish_undo, undo
 
-__all__ = ["Stores", "dismiss", "finish_actions", "forget", "receipt", "retry", "undo"]
+__all__ = [
+    "dismiss",
+    "finish_actions",
+    "forget",
+    "receipt",
+    "refused_files",
+    "replay",
+    "retry",
+    "undo",
+]
 
-_FINISH: Mapping[str, Callable[[Stores, Document], Awaitable[Document]]] = {
+_FINISH: Mapping[str, Callable[[Desk, Document], Awaitable[Document]]] = {
     Action.DISMISS: finish_dismiss,
+    Action.REPLAY: finish_replay,
     Action.RETRY: finish_retry,
     Action.UNDO: finish_undo,
 }
 """How each action that takes several steps goes on once it is begun; each may be repeated."""
 
 
-async def finish_actions(stores: Stores) -> None:
+async def finish_actions(desk: Desk) -> None:
     """Finish what a crash cut off. One that cannot be finished is told, and keeps no other."""
-    for entry in await stores.ledger.actions.under_way(list(stores.sources)):
+    for entry in await desk.ledger.actions.under_way(list(desk.sources)):
         action = entry["doing"]["action"]
         try:
-            await _FINISH[action](stores, entry)
+            await _FINISH[action](desk, entry)
         except IngestdError as error:
-            stores.events.action_failed(action, entry, error.message, error.hint)
+            desk.events.action_failed(action, entry, error.message, error.hint)

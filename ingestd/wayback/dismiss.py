@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 from ingestd.ledger import Action, Asked
 from ingestd.mongo import Document
+from ingestd.pipeline.desk import Desk
 from ingestd.records import UNFINISHED, FileState
-from ingestd.wayback.stores import Stores
+from ingestd.wayback.lookup import find_file
 
 _STATES = [state for state in FileState if state not in UNFINISHED]
 
 
 async def dismiss(
-    stores: Stores, file: str, by: str, *, reason: str, rows: Sequence[int] = ()
+    desk: Desk, file: str, by: str, *, reason: str, rows: Sequence[int] = ()
 ) -> Document:
     """Close the open rejections of a file, or only those of some rows (0: of the whole file).
 
@@ -20,17 +21,17 @@ async def dismiss(
     Raises:
         UnknownFile, ActionRefused: it is being loaded, or a duplicate.
     """
-    entry = await stores.find(file)
+    entry = await find_file(desk, file)
     asked = Asked(Action.DISMISS, by, {"reason": reason, "rows": list(rows)})
-    begun = await stores.ledger.actions.begin(entry["_id"], asked, _STATES, {})
-    return await finish_dismiss(stores, begun)
+    begun = await desk.ledger.actions.begin(entry["_id"], asked, _STATES, {})
+    return await finish_dismiss(desk, begun)
 
 
-async def finish_dismiss(stores: Stores, entry: Document) -> Document:
+async def finish_dismiss(desk: Desk, entry: Document) -> Document:
     """Close what is still open."""
     doing = entry["doing"]
     closing = {"closed_at": doing["at"], "closed_by": doing["by"], "reason": doing["reason"]}
-    await stores.rejects.dismiss(entry["_id"], doing["rows"], closing)
-    dismissed = await stores.ledger.actions.finish(entry, {})
-    stores.events.action_done(Action.DISMISS, dismissed)
+    await desk.rejects.close(entry["_id"], "dismissed", closing, doing["rows"] or None)
+    dismissed = await desk.ledger.actions.finish(entry, {})
+    desk.events.action_done(Action.DISMISS, dismissed)
     return dismissed

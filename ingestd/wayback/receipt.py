@@ -3,15 +3,16 @@
 from typing import Any
 
 from ingestd.mongo import Document
+from ingestd.pipeline.desk import Desk
 from ingestd.records import COMMITTED
-from ingestd.wayback.stores import Stores
+from ingestd.wayback.lookup import find_file
 
 _MOST_REJECTIONS = 10_000
 
 _COUNTS = ("record_count", "success_count", "error_count", "filtered_count")
 
 
-async def receipt(stores: Stores, file: str) -> dict[str, Any]:
+async def receipt(desk: Desk, file: str) -> dict[str, Any]:
     """Name, digest, times and counts of a file, and of each refused row where and why.
 
     ``is_complete`` is false when more rows were refused than are listed.
@@ -19,9 +20,9 @@ async def receipt(stores: Stores, file: str) -> dict[str, Any]:
     Raises:
         UnknownFile, ActionRefused: no file has that id, and not exactly one has that name.
     """
-    entry = await stores.find(file)
+    entry = await find_file(desk, file)
     first = entry.get("duplicate_of")
-    found = [] if first else await stores.rejects.first_of(entry["_id"], _MOST_REJECTIONS + 1)
+    found = [] if first else await desk.rejects.first_of(entry["_id"], _MOST_REJECTIONS + 1)
     is_loaded = entry["state"] in COMMITTED
     return {
         "file_id": entry["_id"], "source_name": entry["source_name"], "file": entry["name"],

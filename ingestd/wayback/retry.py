@@ -9,15 +9,16 @@ from ingestd.errors import ActionRefused, FileUnavailable
 from ingestd.files import explaining, move, move_beside
 from ingestd.ledger import Action, Asked, path_fields, path_in
 from ingestd.mongo import Document
+from ingestd.pipeline.desk import Desk
 from ingestd.records import FileState
 from ingestd.rejects import error_report_of
 from ingestd.watch.patterns import compile_pattern
-from ingestd.wayback.stores import Stores
+from ingestd.wayback.lookup import find_file, source_of
 
 _STATES = (FileState.FAILED, FileState.HELD)
 
 
-async def retry(stores: Stores, file: str, by: str, *, ignores_budget: bool = False) -> Document:
+async def retry(desk: Desk, file: str, by: str, *, ignores_budget: bool = False) -> Document:
     """Bring a file back to where it came from; whoever watches there loads it.
 
     ``ignores_budget``: however many of its rows are refused.
@@ -26,18 +27,18 @@ async def retry(stores: Stores, file: str, by: str, *, ignores_budget: bool = Fa
         UnknownFile, ActionRefused: it is in another state, or its place is not free.
         FileUnavailable: it is not where it was put, or cannot be moved.
     """
-    entry = await stores.find(file)
+    entry = await find_file(desk, file)
     if entry["state"] in _STATES and not entry.get("doing"):
-        await to_thread.run_sync(_require_way_back, stores, entry)
+        await to_thread.run_sync(_require_way_back, desk, entry)
     fields = {"failures": 0, "retry_at": None, "ignores_budget": ignores_budget}
     asked = Asked(Action.RETRY, by, {"ignores_budget": ignores_budget})
-    begun = await stores.ledger.actions.begin(entry["_id"], asked, _STATES, fields)
-    return await finish_retry(stores, begun)
+    begun = await desk.ledger.actions.begin(entry["_id"], asked, _STATES, fields)
+    return await finish_retry(desk, begun)
 
 
-async def finish_retry(stores: Stores, entry: Document) -> Document:
+async def finish_retry(desk: Desk, entry: Document) -> Document:
     """Move the file. When it cannot be moved, it stays where it is, as if nobody had asked."""
-    actions, source = stores.ledger.actions, stores.source_of(entry)
+    actions, source = desk.ledger.actions, source_of(desk, entry)
     try:
         await to_thread.run_sync(_bring_back, entry, source)
     except FileUnavailable:
@@ -45,15 +46,15 @@ async def finish_retry(stores: Stores, entry: Document) -> Document:
         raise
     fields = path_fields("archived_to", None) | {"is_put_away": False}
     back = await actions.finish(entry, fields)
-    stores.events.action_done(Action.RETRY, back)
+    desk.events.action_done(Action.RETRY, back)
     return back
 
 
-def _require_way_back(stores: Stores, entry: Document) -> None:
+def _require_way_back(desk: Desk, entry: Document) -> None:
     """Raises ActionRefused where nobody would find the file, or another one has its name."""
     place, lies_at = path_in(entry, "path"), path_in(entry, "archived_to")
-    source = stores.source_of(entry)
-    pattern = compile_pattern(source.file_pattern, stores.paths.inbox)
+    source = source_of(desk, entry)
+    pattern = compile_pattern(source.file_pattern, desk.settings.paths.inbox)
     assert place is not None
     if not place.is_relative_to(pattern.base) or not pattern.matches(
         place.relative_to(pattern.base).parts

@@ -3,11 +3,12 @@
 from ingestd.errors import ActionRefused
 from ingestd.ledger import Action, Asked
 from ingestd.mongo import Document
+from ingestd.pipeline.desk import Desk
 from ingestd.records import COMMITTED, FileState
-from ingestd.wayback.stores import Stores
+from ingestd.wayback.lookup import find_file, source_of
 
 
-async def undo(stores: Stores, file: str, by: str) -> Document:
+async def undo(desk: Desk, file: str, by: str) -> Document:
     """Take a loaded file back: readers see none of its rows from now on, then they are removed.
 
     Its original stays in the archive. Dropped again, it is loaded again.
@@ -15,29 +16,29 @@ async def undo(stores: Stores, file: str, by: str) -> Document:
     Raises:
         UnknownFile, ActionRefused: it is not loaded, or its rows have replaced others.
     """
-    entry = await stores.find(file)
+    entry = await find_file(desk, file)
     if entry["state"] == FileState.UNDONE and not entry.get("doing"):
         return entry
-    if entry["state"] in COMMITTED and await _has_replaced_others(stores, entry):
+    if entry["state"] in COMMITTED and await _has_replaced_others(desk, entry):
         raise ActionRefused(
             f"the rows of {entry['name']} replaced others, which are not kept",
             "load the files that had them again: `ingestd forget` them, and drop them",
         )
     fields = {"state": FileState.UNDONE.value, "has_rows": True}
     asked = Asked(Action.UNDO, by)
-    begun = await stores.ledger.actions.begin(entry["_id"], asked, COMMITTED, fields)
-    return await finish_undo(stores, begun)
+    begun = await desk.ledger.actions.begin(entry["_id"], asked, COMMITTED, fields)
+    return await finish_undo(desk, begun)
 
 
-async def _has_replaced_others(stores: Stores, entry: Document) -> bool:
-    is_upsert = stores.source_of(entry).load.mode == "upsert"
-    return is_upsert or await stores.loader.has_versions(entry["source_name"], entry["_id"])
+async def _has_replaced_others(desk: Desk, entry: Document) -> bool:
+    is_upsert = source_of(desk, entry).load.mode == "upsert"
+    return is_upsert or await desk.loader.has_versions(entry["source_name"], entry["_id"])
 
 
-async def finish_undo(stores: Stores, entry: Document) -> Document:
+async def finish_undo(desk: Desk, entry: Document) -> Document:
     """Remove what nobody may see any more."""
-    await stores.loader.remove_documents(entry["source_name"], entry["_id"])
-    await stores.rejects.remove_rows(entry["_id"])
-    undone = await stores.ledger.actions.finish(entry, {"has_rows": False})
-    stores.events.action_done(Action.UNDO, undone)
+    await desk.loader.remove_documents(entry["source_name"], entry["_id"])
+    await desk.rejects.remove_rows(entry["_id"])
+    undone = await desk.ledger.actions.finish(entry, {"has_rows": False})
+    desk.events.action_done(Action.UNDO, undone)
     return undone

@@ -10,20 +10,18 @@ import aiohttp
 import bson
 import yarl
 from bson import ObjectId
+from pipeline_world import InThread, make_desk
 from pymongo import MongoClient
 
 from ingestd.api.app import create_app
 from ingestd.api.context import ApiContext
 from ingestd.api.server import ApiServer
-from ingestd.config.settings import ApiSettings, LoadSettings, MongoSettings, PathSettings
+from ingestd.config.settings import ApiSettings, MongoSettings, Settings
 from ingestd.config.source import SourceSpec
 from ingestd.events import Events
 from ingestd.ledger import Ledger
-from ingestd.load import Loader
 from ingestd.metrics import Metrics
 from ingestd.mongo import Mongo
-from ingestd.rejects import Rejects
-from ingestd.wayback import Stores
 
 START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 SCHEMA = {"order_id": "string", "amount": "float64", "country": "string"}
@@ -131,10 +129,7 @@ async def running(
     context = ApiContext(
         settings=ApiSettings(port=0), sources={spec.name: spec for spec in specs},
         schemas={spec.name: spec.columns for spec in specs}, mongo=mongo, events=events,
-        stores=Stores(
-            {spec.name: spec for spec in specs}, PathSettings(), Ledger(mongo),
-            Loader(mongo, LoadSettings()), Rejects(mongo), events,
-        ),
+        desk=make_desk(Settings(), {spec.name: spec for spec in specs}, mongo, InThread()),
     )  # fmt: skip
     context = replace(context, **changes)
     server = ApiServer()

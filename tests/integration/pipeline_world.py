@@ -24,7 +24,7 @@ from ingestd.pipeline import Desk, Pipeline, recover
 from ingestd.pipeline.putaway import PutAway
 from ingestd.records import FileResult, FoundFile
 from ingestd.rejects import Rejects
-from ingestd.wayback import Stores, finish_actions
+from ingestd.wayback import finish_actions
 from ingestd.workers import Workers
 
 Result = TypeVar("Result")
@@ -130,13 +130,6 @@ class World:
     workers: InThread
 
     @property
-    def stores(self) -> Stores:
-        desk = self.desk
-        return Stores(
-            desk.sources, desk.settings.paths, desk.ledger, desk.loader, desk.rejects, desk.events
-        )
-
-    @property
     def root(self) -> Path:
         return self.desk.settings.paths.root
 
@@ -195,7 +188,7 @@ class World:
     async def recover(self) -> None:
         """What a start does first."""
         await recover(self.desk.ledger, self.desk.loader, self.desk.events, ["orders"])
-        await finish_actions(self.stores)
+        await finish_actions(self.desk)
 
     async def offer_inbox(self) -> list[Answer]:
         return await self.offer(*(found(path) for path in sorted(self.inbox.iterdir())))

@@ -324,6 +324,20 @@ def test_refused_rows_are_dismissed_and_the_receipt_says_so(ingestd: Run, tmp_pa
     assert (rejection["line"], rejection["state"]) == (3, "dismissed")
 
 
+def test_replay_stores_rows_that_a_mended_rule_lets_pass(
+    ingestd: Run, configuration: Path, tmp_path: Path
+) -> None:
+    ingestd("load", write(tmp_path / "a.csv", "A-1,5", "A-2,-5", "A-3,x"), "--source", "orders")
+    assert ingestd("replay", "--source", "orders").returncode == 65
+    lax = SOURCE.replace("min = 0", "min = -10")
+    (configuration / "sources" / "orders.toml").write_text(lax)
+    done = ingestd("replay", "a.csv")
+    assert (done.returncode, done.stderr) == (65, "")
+    assert done.stdout == "a.csv: 1 rows that were refused are stored, 1 are refused still\n"
+    assert ingestd("replay").returncode == 2
+    assert ingestd("replay", "--source", "oders").returncode == 2
+
+
 def test_what_cannot_be_done_with_a_file_ends_with_1_and_a_hint(
     ingestd: Run, tmp_path: Path
 ) -> None:

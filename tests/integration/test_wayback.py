@@ -38,7 +38,7 @@ def actions(world: World) -> list[tuple[str, str]]:
 async def test_undo_removes_all_rows_and_rejections_of_that_file_alone(world: World) -> None:
     result = await world.load("a.csv", many(300))
     await world.load("b.csv", csv((1000, 1, "b"), (1001, -1, "b")))
-    undone = await undo(world.stores, result.file_id, "ada")
+    undone = await undo(world.desk, result.file_id, "ada")
     assert (undone["state"], undone["has_rows"]) == ("undone", False)
     assert world.ids() == [1000]
     assert [error["file"] for error in world.rows("errors")] == ["b.csv"]
@@ -48,8 +48,8 @@ async def test_undo_removes_all_rows_and_rejections_of_that_file_alone(world: Wo
 
 async def test_undo_again_changes_nothing(world: World) -> None:
     await world.load("a.csv", OLD)
-    first = await undo(world.stores, "a.csv", "ada")
-    assert await undo(world.stores, "a.csv", "bob") == first
+    first = await undo(world.desk, "a.csv", "ada")
+    assert await undo(world.desk, "a.csv", "bob") == first
 
 
 async def test_readers_lose_all_rows_before_the_first_is_removed(world: World) -> None:
@@ -64,7 +64,7 @@ async def test_readers_lose_all_rows_before_the_first_is_removed(world: World) -
 
 async def test_an_undone_file_is_loaded_again_when_it_is_dropped_again(world: World) -> None:
     await world.load("a.csv", OLD)
-    await undo(world.stores, "a.csv", "ada")
+    await undo(world.desk, "a.csv", "ada")
     result = await world.load("a.csv", OLD)
     assert result.state is FileState.ARCHIVED
     assert world.ids() == [1]
@@ -74,18 +74,18 @@ async def test_an_undone_file_is_loaded_again_when_it_is_dropped_again(world: Wo
 async def test_undo_of_what_is_not_loaded_is_refused_with_its_state(world: World) -> None:
     await world.load("a.csv", b"id,note\n1,a\n")
     with pytest.raises(ActionRefused, match=r"a.csv is failed: undo is for .* loaded or archived"):
-        await undo(world.stores, "a.csv", "ada")
+        await undo(world.desk, "a.csv", "ada")
     with pytest.raises(UnknownFile, match=r"there is no file b\.csv"):
-        await undo(world.stores, "b.csv", "ada")
+        await undo(world.desk, "b.csv", "ada")
 
 
 async def test_undo_of_upserted_rows_is_refused_because_others_are_gone(world: World) -> None:
     upserts = world.configured(UPSERT)
     await upserts.load("a.csv", csv((1, 1, "a")))
     with pytest.raises(ActionRefused, match="replaced others"):
-        await undo(upserts.stores, "a.csv", "ada")
+        await undo(upserts.desk, "a.csv", "ada")
     with pytest.raises(ActionRefused, match="replaced others"):
-        await undo(world.stores, "a.csv", "ada")  # the source has become one of inserts since
+        await undo(world.desk, "a.csv", "ada")  # the source has become one of inserts since
     assert upserts.ids() == [1]
 
 
@@ -93,7 +93,7 @@ async def test_a_duplicate_is_refused_naming_the_first_file(world: World) -> Non
     first = await world.load("a.csv", OLD)
     await world.load("b.csv", OLD)
     with pytest.raises(ActionRefused, match="is a duplicate") as refusal:
-        await undo(world.stores, world.files[-1]["_id"], "ada")
+        await undo(world.desk, world.files[-1]["_id"], "ada")
     assert first.file_id in refusal.value.hint
     assert world.ids() == [1]
 
@@ -102,7 +102,7 @@ async def test_a_name_that_several_files_have_is_refused_naming_their_ids(world:
     first = await world.load("a.csv", OLD)
     second = await world.load("a.csv", csv((3, 3, "c")))
     with pytest.raises(ActionRefused, match="2 files are called") as refusal:
-        await undo(world.stores, "a.csv", "ada")
+        await undo(world.desk, "a.csv", "ada")
     assert first.file_id in refusal.value.hint
     assert second.file_id in refusal.value.hint
 
@@ -114,12 +114,12 @@ async def test_nothing_else_is_done_with_a_file_while_an_action_is_under_way(
     asked, fields = Asked(Action.UNDO, "ada"), {"state": "undone", "has_rows": True}
     await world.desk.ledger.actions.begin(result.file_id, asked, COMMITTED, fields)
     with pytest.raises(ActionRefused, match=r"the undo of a\.csv is under way"):
-        await forget(world.stores, "a.csv", "bob")
+        await forget(world.desk, "a.csv", "bob")
     ((answer, retry_s),) = await world.offer(world.drop("again.csv", OLD))
     assert answer is None
     assert retry_s is not None
     assert world.blocked() == ["its undo is under way"]
-    await undo(world.stores, "a.csv", "bob")
+    await undo(world.desk, "a.csv", "bob")
     ((answer, _),) = await world.offer_inbox()
     assert answer is not None
     assert answer.state is FileState.ARCHIVED
@@ -131,7 +131,7 @@ async def test_nothing_else_is_done_with_a_file_while_an_action_is_under_way(
 
 async def test_a_forgotten_content_is_loaded_again_in_the_place_of_its_rows(world: World) -> None:
     first = await world.load("a.csv", OLD)
-    await forget(world.stores, "a.csv", "ada")
+    await forget(world.desk, "a.csv", "ada")
     assert world.ids() == [1]
     laxer = world.configured(source(validation_rules={}))
     result = await laxer.load("a.csv", OLD)
@@ -148,8 +148,8 @@ async def test_a_forgotten_content_is_loaded_again_in_the_place_of_its_rows(worl
 async def test_dismiss_closes_open_rejections_with_a_reason(world: World) -> None:
     await world.load("a.csv", many(30))
     await world.load("b.csv", csv((1, -1, "b")))
-    await dismiss(world.stores, "a.csv", "ada", reason="tests", rows=[10])
-    await dismiss(world.stores, "a.csv", "bob", reason="all of it")
+    await dismiss(world.desk, "a.csv", "ada", reason="tests", rows=[10])
+    await dismiss(world.desk, "a.csv", "bob", reason="all of it")
     errors = world.rows("errors", state="dismissed")
     assert [(e["row"], e["closed_by"], e["reason"]) for e in errors] == [
         (10, "ada", "tests"), (20, "bob", "all of it"), (30, "bob", "all of it")
@@ -160,7 +160,7 @@ async def test_dismiss_closes_open_rejections_with_a_reason(world: World) -> Non
 
 async def test_a_receipt_accounts_for_every_row(world: World) -> None:
     result = await world.load("a.csv", many(30))
-    told = await receipt(world.stores, "a.csv")
+    told = await receipt(world.desk, "a.csv")
     assert told["sha256"] == world.files[0]["sha256"]
     assert (told["state"], told["is_loaded"], told["is_complete"]) == ("archived", True, True)
     assert (told["record_count"], told["success_count"], told["error_count"]) == (30, 27, 3)
@@ -171,7 +171,7 @@ async def test_a_receipt_accounts_for_every_row(world: World) -> None:
 
 async def test_a_receipt_of_a_failed_file_tells_why(world: World) -> None:
     await world.load("a.csv", b"id\n1\n")
-    told = await receipt(world.stores, "a.csv")
+    told = await receipt(world.desk, "a.csv")
     assert (told["is_loaded"], told["loaded_at"]) == (False, None)
     assert [(r["row"], r["reasons"][0]["rule"]) for r in told["rejections"]] == [
         (0, "missing_column")
@@ -181,7 +181,7 @@ async def test_a_receipt_of_a_failed_file_tells_why(world: World) -> None:
 async def test_a_receipt_of_a_duplicate_names_the_first(world: World) -> None:
     first = await world.load("a.csv", OLD)
     await world.load("b.csv", OLD)
-    told = await receipt(world.stores, world.files[-1]["_id"])
+    told = await receipt(world.desk, world.files[-1]["_id"])
     assert (told["duplicate_of"], told["rejections"]) == (first.file_id, [])
 
 
@@ -195,7 +195,7 @@ async def test_retry_brings_a_failed_file_back_and_it_loads_once_its_source_is_m
     await world.load("a.csv", content)
     assert world.found("failed", "orders") == ["a.csv", "a.csv.error.json"]
     mended = world.configured(source(schema={"id": "int64", "amount": "float64"}))
-    await retry(mended.stores, "a.csv", "ada")
+    await retry(mended.desk, "a.csv", "ada")
     assert (mended.found("failed"), mended.found("inbox", "orders")) == ([], ["a.csv"])
     ((result, _),) = await mended.offer_inbox()
     assert result is not None
@@ -208,11 +208,11 @@ async def test_retry_brings_a_failed_file_back_and_it_loads_once_its_source_is_m
 async def test_retry_ignores_the_budget_when_it_is_told_to(world: World) -> None:
     world = world.configured(STRICT)
     assert (await world.load("a.csv", OLD)).state is FileState.HELD
-    await retry(world.stores, "a.csv", "ada")
+    await retry(world.desk, "a.csv", "ada")
     ((result, _),) = await world.offer_inbox()
     assert result is not None
     assert result.state is FileState.HELD
-    await retry(world.stores, "a.csv", "ada", ignores_budget=True)
+    await retry(world.desk, "a.csv", "ada", ignores_budget=True)
     ((result, _),) = await world.offer_inbox()
     assert result is not None
     assert result.state is FileState.ARCHIVED
@@ -222,8 +222,8 @@ async def test_retry_ignores_the_budget_when_it_is_told_to(world: World) -> None
 
 async def test_retry_of_a_file_that_is_back_already_is_fine(world: World) -> None:
     await world.load("a.csv", b"id\n1\n")
-    await retry(world.stores, "a.csv", "ada")
-    back = await retry(world.stores, "a.csv", "ada")
+    await retry(world.desk, "a.csv", "ada")
+    back = await retry(world.desk, "a.csv", "ada")
     assert back["archived_to"] is None
     assert world.found("inbox", "orders") == ["a.csv"]
 
@@ -231,7 +231,7 @@ async def test_retry_of_a_file_that_is_back_already_is_fine(world: World) -> Non
 async def test_retry_makes_the_done_marker_that_its_source_wants(world: World) -> None:
     world = world.configured(source(done_marker=".done"))
     await world.load("a.csv", b"id\n1\n")
-    await retry(world.stores, "a.csv", "ada")
+    await retry(world.desk, "a.csv", "ada")
     assert world.found("inbox", "orders") == ["a.csv", "a.csv.done"]
 
 
@@ -239,7 +239,7 @@ async def test_retry_overwrites_no_other_file_in_the_inbox(world: World) -> None
     await world.load("a.csv", b"id\n1\n")
     world.drop("a.csv", OLD)
     with pytest.raises(ActionRefused, match=r"another a\.csv is in the inbox"):
-        await retry(world.stores, "a.csv", "ada")
+        await retry(world.desk, "a.csv", "ada")
     assert world.found("failed", "orders") == ["a.csv", "a.csv.error.json"]
 
 
@@ -251,9 +251,9 @@ async def test_retry_of_a_file_that_somebody_removed_says_so_and_may_be_repeated
     assert result.moved_to is not None
     result.moved_to.unlink()
     with pytest.raises(FileUnavailable, match="it is gone"):
-        await retry(world.stores, "a.csv", "ada")
+        await retry(world.desk, "a.csv", "ada")
     result.moved_to.write_bytes(content)
-    await retry(world.stores, "a.csv", "ada")
+    await retry(world.desk, "a.csv", "ada")
     assert world.found("inbox", "orders") == ["a.csv"]
 
 
@@ -264,11 +264,11 @@ async def test_retry_of_a_file_from_elsewhere_names_the_command_that_loads_it(
     moved: dict[str, Any] = {"$set": {"path": str(tmp_path / "elsewhere" / "a.csv")}}
     await world.mongo.update("files", {}, moved)
     with pytest.raises(ActionRefused, match="does not watch") as refusal:
-        await retry(world.stores, "a.csv", "ada")
+        await retry(world.desk, "a.csv", "ada")
     assert refusal.value.hint.startswith("ingestd load '")
 
 
 async def test_retry_of_a_loaded_file_is_refused(world: World) -> None:
     await world.load("a.csv", OLD)
     with pytest.raises(ActionRefused, match="retry is for files that are failed or held"):
-        await retry(world.stores, "a.csv", "ada")
+        await retry(world.desk, "a.csv", "ada")

@@ -12,7 +12,8 @@ from pipeline_world import Crash, CrashingMongo, World, csv, many, opened, sourc
 
 from ingestd.config.source import SourceSpec
 from ingestd.mongo import Document
-from ingestd.wayback import Stores, dismiss, forget, retry, undo
+from ingestd.pipeline import Desk
+from ingestd.wayback import dismiss, forget, replay, retry, undo
 
 SOURCE = source()
 OTHER = csv((1000, 1, "b"), (1001, -1, "b"))
@@ -28,10 +29,11 @@ async def world(mongo_uri: str, database: str, tmp_path: Path) -> AsyncIterator[
 class Deed:
     """An action on ``a.csv``, and what must be so whenever it was done, however often."""
 
-    act: Callable[[Stores], Awaitable[Any]]
+    act: Callable[[Desk], Awaitable[Any]]
     is_well: Callable[[World], None]
     content: bytes = many(100)
-    spec: SourceSpec = SOURCE
+    rules: SourceSpec = SOURCE
+    """The source when it is done: its rules may have changed since the file was loaded."""
 
 
 def entry_of(world: World) -> Document:
@@ -71,9 +73,21 @@ def is_dismissed(world: World) -> None:
     assert len(world.ids()) == 91
 
 
+LAX = source(validation_rules={"amount": {"min": -1}})
+
+
+def is_replayed(world: World) -> None:
+    entry = entry_of(world)
+    assert [entry[f"{part}_count"] for part in ("record", "success", "error")] == [100, 100, 0]
+    assert world.ids() == [*range(1, 101), 1000]
+    states = {(e["state"], e["became"]) for e in world.rows("errors", file="a.csv")}
+    assert states == {("replayed", "document")}
+
+
 DEEDS = {
     "undo": Deed(partial(undo, file="a.csv", by="ada"), is_undone),
     "dismiss": Deed(partial(dismiss, file="a.csv", by="ada", reason="tests"), is_dismissed),
+    "replay": Deed(partial(replay, file="a.csv", by="ada"), is_replayed, many(100), rules=LAX),
     "retry": Deed(partial(retry, file="a.csv", by="ada"), is_back, b"id\n1\n"),
     "forget": Deed(partial(forget, file="a.csv", by="ada"), is_forgotten),
 }
@@ -84,7 +98,7 @@ async def begin(world: World, deed: Deed) -> World:
     world.client.drop_database(world.desk.settings.mongo.database)
     for path in (path for path in world.root.rglob("*") if path.is_file()):
         path.unlink()
-    world = world.on(world.mongo).configured(deed.spec)
+    world = world.on(world.mongo).configured(SOURCE)
     await world.desk.ledger.prepare()
     await world.load("b.csv", OTHER)
     await world.load("a.csv", deed.content)
@@ -99,7 +113,7 @@ async def crash(world: World, deed: Deed, at: int | None, *, is_after: bool = Fa
     await mongo.connect()
     mongo.begin(at, is_after=is_after)
     with suppress(Crash):
-        await deed.act(world.on(mongo).stores)
+        await deed.act(world.configured(deed.rules).on(mongo).desk)
     mongo.close()
     return mongo.writes
 
@@ -116,9 +130,9 @@ async def test_a_crash_at_any_write_of_an_action_changes_nothing_in_the_end(
         for is_after in (False, True):
             world = await begin(world, deed)
             assert await crash(world, deed, at, is_after=is_after) == at
-            await world.recover()
+            await world.configured(deed.rules).recover()
             if at > 1 or is_after:  # it was begun, so the restart has finished it
                 deed.is_well(world)
-            await deed.act(world.stores)
+            await deed.act(world.configured(deed.rules).desk)
             deed.is_well(world)
             others_are_untouched(world)

@@ -1,0 +1,26 @@
+"""Which file, and which source, somebody means."""
+
+from ingestd.config.source import SourceSpec
+from ingestd.errors import ActionRefused
+from ingestd.mongo import Document
+from ingestd.pipeline.desk import Desk
+
+
+async def find_file(desk: Desk, file: str) -> Document:
+    """The ledger entry of a file, by its id or its name; raises UnknownFile, ActionRefused."""
+    return await desk.ledger.actions.find(file, desk.sources)
+
+
+def source_of(desk: Desk, entry: Document) -> SourceSpec:
+    """The source of a file.
+
+    Raises:
+        ActionRefused: it is not configured any more.
+    """
+    name = entry["source_name"]
+    if name not in desk.sources:
+        raise ActionRefused(
+            f"{entry['name']} belongs to source {name}, which is not configured",
+            "put its file back among the sources",
+        )
+    return desk.sources[name]
