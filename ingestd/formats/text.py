@@ -22,6 +22,11 @@ class Ending:
     record: tuple[bytes, ...] = (b"\n", b"\r")
     """Taken off the end of a record, one after the other."""
 
+    def count_lines(self, octets: bytes) -> int:
+        """How many physical lines end there."""
+        is_narrow = unit_bytes(self.encoding) == 1
+        return octets.count(self.line) if is_narrow else self.line_ends(octets).size
+
     def line_ends(self, octets: bytes) -> Positions:
         """Places after each physical line."""
         return ends_of(octets, self.line, unit_bytes(self.encoding))

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from ingestd.config.encodings import encode, is_transparent, unit_bytes
 from ingestd.config.source import CsvSpec
@@ -42,8 +43,10 @@ class Dialect:
 
     def terminated(self, octets: bytes) -> bytes:
         """The rest of a file, with a record end even if it has none."""
+        if not octets or (self.script is None and octets.endswith(b"\n")):
+            return octets
         if self.script is None:
-            return octets if octets.endswith(b"\n") else octets + b"\n"
+            return octets + b"\n"
         # always one more: the last one may be escaped, and a blank line too many is no record
         missing = -len(octets) % unit_bytes(self.script.codec)
         cut_off = missing * b"\0" + _undecodable(self.script.codec) if missing else b""
@@ -55,12 +58,32 @@ def _undecodable(codec: str) -> bytes:
     return "\ud800".encode(codec, "surrogatepass")
 
 
-@lru_cache(maxsize=64)
+class _Marks(NamedTuple):
+    """What a dialect is made of. A tuple is looked up faster than a section of the configuration."""
+
+    delimiter: str
+    quote: str
+    escape: str
+    comment: str
+    encoding: str
+    record_end: str
+    """LF means CRLF, too."""
+
+
 def dialect_of(spec: CsvSpec, encoding: str, record_end: str) -> Dialect:
-    """The dialect of a source's files of this encoding; equal arguments give the same object."""
-    script = _script(spec, encoding, record_end)
-    codec, delimiter = ("utf-8", script.separator) if script else (encoding, spec.delimiter)
-    d, q = re.escape(delimiter.encode()), re.escape(spec.quote.encode())
+    """The dialect of a source's files that have this encoding and record end."""
+    is_lf = spec.record_end == "\n" or (spec.record_end == "auto" and record_end != "\r")
+    end = "\n" if is_lf else record_end
+    marks = _Marks(spec.delimiter, spec.quote, spec.escape, spec.comment, encoding, end)
+    return _compile(marks)
+
+
+@lru_cache(maxsize=64)
+def _compile(marks: _Marks) -> Dialect:
+    script = _script(marks)
+    codec = "utf-8" if script else marks.encoding
+    delimiter = script.separator if script else marks.delimiter
+    d, q = re.escape(delimiter.encode()), re.escape(marks.quote.encode())
     plain = b"[^%b%b\n]*+" % (d, q)
     opened = b"%b[^%b]*+(?:%b%b[^%b]*+)*+" % (q, q, q, q, q)
     cell = b"(?:%b%b|%b)" % (opened, q, plain) if q else plain
@@ -68,28 +91,26 @@ def dialect_of(spec: CsvSpec, encoding: str, record_end: str) -> Dialect:
     end = rb"\r?\n"
     return Dialect(
         delimiter=ord(delimiter),
-        quote=ord(spec.quote) if q else None,
+        quote=ord(marks.quote) if q else None,
         codec=codec,
-        is_doubling=spec.escape != "none",
-        comment=spec.comment.encode(codec),
+        is_doubling=marks.escape != "none",
+        comment=marks.comment.encode(codec),
         record=re.compile(b"%b(?:%b%b)*+%b" % (cell, d, cell, end)),
         unfinished=re.compile(rb"(?:%b%b)*+%b\Z" % (cell, d, cut)),
         field=re.compile(b"(%b)(%b|%b)" % (cell, d, end)),
-        ending=ending_of(Shape((), encoding, record_end)),
+        ending=ending_of(Shape((), marks.encoding, marks.record_end)),
         script=script,
     )
 
 
-def _script(spec: CsvSpec, encoding: str, record_end: str) -> Script | None:
+def _script(marks: _Marks) -> Script | None:
     """The one place where it is decided whether files are read as they are."""
-    is_simple_end = spec.record_end == "\n" or (spec.record_end == "auto" and record_end != "\r")
-    is_simple_delimiter = len(spec.delimiter) == 1 and "\0" < spec.delimiter < "\x80"
-    structure = f"\r\n{spec.delimiter}{spec.quote}"
-    is_simple = is_simple_end and is_simple_delimiter and not spec.escape_character
-    if is_simple and is_transparent(encoding, structure):
+    escape = "" if marks.escape in ("doubled", "none") else marks.escape
+    is_byte = len(marks.delimiter) == 1 and "\0" < marks.delimiter < "\x80"
+    is_canonical = is_byte and not escape and marks.record_end == "\n"
+    if is_canonical and is_transparent(marks.encoding, f"\r\n{marks.delimiter}{marks.quote}"):
         return None
-    end = "\n" if is_simple_end else record_end
-    return Script(encoding, end, spec.delimiter, spec.quote, spec.escape_character)
+    return Script(marks.encoding, marks.record_end, marks.delimiter, marks.quote, escape)
 
 
 def split_fields(record: bytes, dialect: Dialect) -> list[bytes]:

@@ -47,9 +47,9 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
         cuts = list(_joined(cutter.cuts(content)))
         if not any(cut.rows for cut in cuts):
             raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
-    start = Position(len(shape.header), 0, dialect.ending.line_ends(shape.header).size)
+    start = Position(len(shape.header), 0, dialect.ending.count_lines(shape.header))
     chunks = tuple(_place(cuts, start, path, stat))
-    shape = replace(shape, footer=cutter.footer)
+    shape = replace(shape, footer=cutter.footer) if cutter.footer else shape
     return FileLayout(content.sha256, shape, chunks, content.is_packed)
 
 
@@ -110,7 +110,7 @@ class _Cutter:
             return _Cut(found.end - is_open, rows, found.line_count - is_open)
         end = found.end if rows == found.starts.size else found.starts[rows]
         taken = block[: lines.own(end)]
-        return _Cut(len(taken), rows, dialect.ending.line_ends(taken).size)
+        return _Cut(len(taken), rows, dialect.ending.count_lines(taken))
 
 
 def _joined(cuts: Iterable[_Cut]) -> Iterator[_Cut]:
