@@ -202,7 +202,7 @@ class Rejects:
             "reading rejections",
             lambda: self._mongo.find(
                 ERRORS, rows_of(file.file_id, first), sort=[("_id", 1)], limit=_PAGE_ROWS,
-                projection={"_id": 0, "row": 1, "raw": 1},
+                batch_size=_PAGE_ROWS, projection={"_id": 0, "row": 1, "raw": 1},
             ),
         )  # fmt: skip
 

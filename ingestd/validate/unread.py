@@ -1,6 +1,7 @@
 """Why texts are no values of their column's type, and what their reader may want to do about it."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import polars as pl
 
@@ -18,11 +19,7 @@ _NULL_WORDS = (
 
 def explain_unread(texts: pl.Series, spec: ColumnSpec, type_: ColumnType) -> pl.Series:
     """What is told about each of some texts that are no value of the column: the first hint."""
-    advice = pl.coalesce(
-        *(pl.when(is_meant).then(pl.lit("; " + hint)) for is_meant, hint in _hints(spec, type_)),
-        pl.lit(""),
-    )
-    told = pl.lit(_fault(texts, spec)) + advice
+    told = pl.lit(_fault(texts, spec)) + _advice(spec, type_)
     return texts.to_frame("text").select(told).to_series()
 
 
@@ -31,6 +28,13 @@ def _fault(texts: pl.Series, spec: ColumnSpec) -> pl.Series:
         faults = [f" is not JSON to be stored: {json_mistake(text)}" for text in texts]
         return shown_texts(texts) + pl.Series(faults, dtype=pl.String)
     return shown_texts(texts) + f" is not {describe(spec)}"
+
+
+@lru_cache(maxsize=1024)
+def _advice(spec: ColumnSpec, type_: ColumnType) -> pl.Expr:
+    """The first hint that is meant for a text; making them takes longer than asking them."""
+    hints = (pl.when(is_meant).then(pl.lit("; " + hint)) for is_meant, hint in _hints(spec, type_))
+    return pl.coalesce(*hints, pl.lit(""))
 
 
 def _hints(spec: ColumnSpec, type_: ColumnType) -> Iterator[Hint]:

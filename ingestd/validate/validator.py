@@ -153,14 +153,19 @@ def _reasons(column: BoundColumn, repeats: Collection[int] | None) -> Iterator[_
 
 
 def _column_violations(reason: _Reason, refused: pl.DataFrame, flag: pl.Series) -> Violations:
-    text_of = _TEXT_OF + reason.column
-    broken = refused.select(ROW, text_of).filter(flag)
-    return broken.select(
+    """Each text is explained once: what is wrong in a file is often the same in many rows."""
+    text = pl.col(_TEXT_OF + reason.column).alias("text")
+    broken = refused.select(ROW, text).filter(flag)
+    texts = broken["text"].unique()
+    told = pl.DataFrame(
+        [texts, kept_texts(texts).alias("value"), reason.explain(texts).alias("message")]
+    )
+    return broken.join(told, on="text", how="left", nulls_equal=True, maintain_order="left").select(
         ROW,
-        column=pl.lit(reason.column),
-        rule=pl.lit(reason.rule),
-        value=kept_texts(broken[text_of]),
-        message=reason.explain(broken[text_of]),
+        pl.lit(reason.column).alias("column"),
+        pl.lit(reason.rule).alias("rule"),
+        "value",
+        "message",
     )
 
 
