@@ -59,7 +59,7 @@ def _undecodable(codec: str) -> bytes:
 
 
 class _Marks(NamedTuple):
-    """What a dialect is made of. A tuple is looked up faster than a section of the configuration."""
+    """What a dialect is made of. A tuple is looked up faster than a configuration section."""
 
     delimiter: str
     quote: str
