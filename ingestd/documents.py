@@ -7,7 +7,6 @@ Arrow arrays, and one Arrow kernel joins the pieces of all rows. A null keeps it
 type 0x0A and no value bytes.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,9 +112,13 @@ def _add_upsert(
     elements.constant(b"\x08upsert\0\x01")
 
 
-def split(documents: bytes, ends: Sequence[int]) -> Iterator[bytes]:
-    """Documents that follow each other, one by one; ``ends[i]`` is the byte at which one ends."""
-    return (documents[begin:end] for begin, end in itertools.pairwise((0, *ends)))
+def split(documents: bytes) -> Iterator[bytes]:
+    """Documents that follow each other, one by one; each begins with its length."""
+    begin = 0
+    while begin < len(documents):
+        end = begin + int.from_bytes(documents[begin : begin + 4], "little")
+        yield documents[begin:end]
+        begin = end
 
 
 def decoded(documents: bytes) -> list[dict[str, Any]]:

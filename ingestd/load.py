@@ -21,6 +21,10 @@ _RULES = {11000: "unique_index", 121: "document_validation"}
 """What a write error code of the server is called in a rejection."""
 
 
+_READ_ROWS = 100_000
+"""In one answer of MongoDB, which ends at 16 MiB anyway."""
+
+
 class Loader:
     """Writes the rows of sources. Every call waits while MongoDB is away, and may be repeated."""
 
@@ -162,6 +166,22 @@ class Loader:
         faults = await self._send(kind, collection, batch.part(0, middle))
         later = await self._send(kind, collection, batch.part(middle, len(batch)))
         return faults + [fault.at(fault.index + middle) for fault in later]
+
+    async def stored(self, collection: str, file_id: str, first: int, last: int) -> bytes:
+        """The documents of some rows of a file, one after the other, as they are stored."""
+
+        async def read() -> bytes:
+            match, order = rows_of(file_id, first, last), [("_id", 1)]
+            found = self._mongo.iterate_raw(collection, match, sort=order, batch_size=_READ_ROWS)
+            return b"".join([batch async for batch in found])
+
+        return await self._mongo.patiently(f"reading {collection}", read)
+
+    async def count(self, collection: str, file_id: str) -> int:
+        """How many documents of a file are stored."""
+        return await self._mongo.patiently(
+            "counting rows", lambda: self._mongo.count(collection, rows_of(file_id))
+        )
 
     async def has_versions(self, collection: str, file_id: str) -> bool:
         """Whether rows of the file were upserted, whatever its source says now."""

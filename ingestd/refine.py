@@ -236,8 +236,8 @@ def refine_rows(
 ) -> RefinedChunk:
     """Like ``refine``, but only these rows (from 1) count: nothing is said of the others."""
     refined, is_upsert = refine(plan, chunk, repeats), bool(plan.run.key)
-    documents = _only(rows, refined.documents, refined.ends, is_upsert=is_upsert)
-    refused = _only(rows, refined.rejections.documents, refined.rejections.ends)
+    documents = _only(rows, refined.documents, is_upsert=is_upsert)
+    refused = _only(rows, refined.rejections.documents)
     rejections = Rejections(b"".join(refused), _ends(refused))
     return replace(
         refined, documents=b"".join(documents), ends=_ends(documents),
@@ -246,12 +246,9 @@ def refine_rows(
     )  # fmt: skip
 
 
-def _only(
-    rows: frozenset[int], documents: bytes, ends: bytes, *, is_upsert: bool = False
-) -> list[bytes]:  # fmt: skip
+def _only(rows: frozenset[int], documents: bytes, *, is_upsert: bool = False) -> list[bytes]:
     """Those of the documents that are of these rows."""
-    each = split(documents, memoryview(ends).cast("q"))
-    return [one for one in each if row_number(one, is_upsert=is_upsert) in rows]
+    return [one for one in split(documents) if row_number(one, is_upsert=is_upsert) in rows]
 
 
 def _ends(documents: Sequence[bytes]) -> bytes:

@@ -116,6 +116,16 @@ class Rejects:
         )
         return [error["row"] for error in found]
 
+    async def states(self, file_id: str, first: int, last: int) -> dict[int, str]:
+        """The rejections of some rows of a file: row and state."""
+        found = await self._mongo.patiently(
+            "reading rejections",
+            lambda: self._mongo.find(
+                ERRORS, rows_of(file_id, first, last), projection={"_id": 0, "row": 1, "state": 1}
+            ),
+        )
+        return {error["row"]: error["state"] for error in found}
+
     async def files_with_open_rows(self, source_name: str) -> list[str]:
         """Ids of the files of a source that have open rejections of rows."""
         stages: list[Document] = [

@@ -283,6 +283,18 @@ def dismiss(
 
 
 @app.command()
+def audit(file: FileArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Prove, row by row, that a loaded file is stored as its original says.
+
+    Every row is the right document, a recorded rejection, or filtered. Ends with 1 at the first
+    that is not, and names it.
+    """
+    from ingestd.cli.audit import audit_file
+
+    raise typer.Exit(audit_file(config, file, as_json=as_json))
+
+
+@app.command()
 def receipt(file: FileArgument, config: ConfigOption = None) -> None:
     """Print as JSON what the sender of a file may be told: counts, refused rows, times."""
     from ingestd.cli.actions import show_receipt

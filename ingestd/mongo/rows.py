@@ -17,6 +17,6 @@ def row_id(file_id: str, row: int) -> ObjectId:
     return ObjectId(bytes.fromhex(file_id) + row.to_bytes(4, "big"))
 
 
-def rows_of(file_id: str, first: int = 0) -> Document:
-    """Matches every row of a file, from ``first`` on: one range of the primary index."""
-    return {"_id": {"$gte": row_id(file_id, first), "$lte": row_id(file_id, _MOST_ROWS)}}
+def rows_of(file_id: str, first: int = 0, last: int = _MOST_ROWS) -> Document:
+    """Matches the rows of a file, from ``first`` to ``last``: one range of the primary index."""
+    return {"_id": {"$gte": row_id(file_id, first), "$lte": row_id(file_id, last)}}

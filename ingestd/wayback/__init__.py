@@ -11,6 +11,7 @@ from ingestd.errors import IngestdError
 from ingestd.ledger import Action
 from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
+from ingestd.wayback.audit import Audit, audit
 from ingestd.wayback.dismiss import dismiss, finish_dismiss
 from ingestd.wayback.forget import forget
 from ingestd.wayback.receipt import receipt
@@ -19,6 +20,8 @@ from ingestd.wayback.retry import finish_retry, retry
 from ingestd.wayback.undo import finish_undo, undo
 
 __all__ = [
+    "Audit",
+    "audit",
     "dismiss",
     "finish_actions",
     "forget",

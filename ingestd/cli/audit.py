@@ -1,0 +1,42 @@
+"""``ingestd audit``: whether a file is stored as its original says."""
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from ingestd.cli.actions import at_desk
+from ingestd.cli.endings import show_error
+from ingestd.cli.screen import clean, show_json, stderr, stdout
+from ingestd.errors import ExitCode
+from ingestd.wayback import Audit, audit
+
+
+def audit_file(location: Path | None, file: str, *, as_json: bool) -> int:
+    """Audit one file; 1 when something is not as it should be."""
+    done = at_desk(location, partial(audit, file=file))
+    if as_json:
+        show_json(_as_document(done))
+    elif done.difference:
+        _show_difference(done)
+    else:
+        counts = done.counts
+        stdout().print(
+            f"{clean(done.entry['name'])}: {counts.record_count:,} rows are all there: "
+            f"{counts.success_count:,} documents, {counts.error_count:,} rejections, "
+            f"{counts.filtered_count:,} filtered"
+        )
+    return ExitCode.FAILED if done.difference else ExitCode.OK
+
+
+def _show_difference(done: Audit) -> None:
+    place = clean(done.entry["name"]) + (f", row {done.row}" if done.row is not None else "")
+    hint = "its source has changed since it was loaded" if done.has_new_rules else ""
+    show_error(stderr(), f"{place}: {done.difference}", hint)
+
+
+def _as_document(done: Audit) -> dict[str, object]:
+    return {
+        "file_id": done.entry["_id"], "file": done.entry["name"], **asdict(done.counts),
+        "is_right": not done.difference, "row": done.row, "difference": done.difference,
+        "has_new_rules": done.has_new_rules,
+    }  # fmt: skip
