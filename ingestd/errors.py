@@ -3,6 +3,7 @@
     IngestdError
     ├── ConfigError        the configuration cannot be used      refuse to start
     ├── FileRefused        this file will never load as it is    set it aside, carry on
+    │   ├── FileDrifted        its columns are not its source's  the same, and tell which
     │   ├── FileUnavailable    it cannot be had at the moment    try again later
     │   └── FileHeld           more rows refused than allowed    set it aside until someone decides
     ├── FileTaken          another ingestd loads this file      leave it alone, look again
@@ -21,6 +22,8 @@ raised in a worker survives pickling.
 """
 
 from dataclasses import dataclass
+
+from ingestd.records import Drift
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,17 @@ class FileRefused(IngestdError):
         self.error_type = error_type
         self.message = message
         self.hint = hint
+
+
+class FileDrifted(FileRefused):
+    """This file has other columns than its source takes."""
+
+    def __init__(self, error_type: str, message: str, hint: str, drift: Drift) -> None:
+        Exception.__init__(self, error_type, message, hint, drift)
+        self.error_type = error_type
+        self.message = message
+        self.hint = hint
+        self.drift = drift
 
 
 class FileUnavailable(FileRefused):

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from ingestd.metrics import Metrics
-from ingestd.records import ClaimedFile, FileResult, FileState, RefinedChunk, Rejections
+from ingestd.records import ClaimedFile, Drift, FileResult, FileState, RefinedChunk, Rejections
 
 _FINISHED = {
     FileState.LOADED: "info",
@@ -40,6 +40,8 @@ class Events:
         self.metrics = metrics
         self._log = structlog.get_logger("ingestd")
         self._blocked: dict[tuple[str, Path], BlockedFile] = {}
+        self._drifts: dict[str, Drift] = {}
+        """Of each source the drift that was told last."""
         self._progressed_at = time.monotonic()
 
     # files
@@ -80,6 +82,18 @@ class Events:
         if result.queryable_s is not None:
             fields["queryable_s"] = round(result.queryable_s, 3)
         getattr(self._log, _FINISHED.get(result.state, "info"))("file finished", **fields)
+
+    def columns_drifted(self, file: ClaimedFile, drift: Drift) -> None:
+        """Told once of each file; a warning when it is not as with the file before."""
+        for kind in drift.summary:
+            self.metrics.drifted_files.labels(file.source_name, kind).inc()
+        is_known = self._drifts.get(file.source_name) == drift
+        self._drifts[file.source_name] = drift
+        tell = self._log.info if is_known else self._log.warning
+        tell(
+            "columns differ from the source", source=file.source_name, file=file.name,
+            file_id=file.file_id, **drift.summary,
+        )  # fmt: skip
 
     def file_blocked(self, source_name: str, path: Path, reason: str, hint: str) -> None:
         self._block(source_name, path, reason, hint)

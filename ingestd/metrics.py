@@ -49,6 +49,12 @@ class Metrics:
         self.files = Counter(
             "ingestd_files", "Files by the state they ended in", (*source, "state"), registry=of
         )
+        self.drifted_files = Counter(
+            "ingestd_drifted_files",
+            "Files whose columns are not those of their source, by kind",
+            (*source, "kind"),
+            registry=of,
+        )
         self.archive_failures = Counter(
             "ingestd_archive_failures", "Files loaded but not archived", source, registry=of
         )

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROW = "__row__"
 """Column that carries a row's place in its chunk (UInt32, from 0) through validation and steps."""
@@ -124,14 +125,53 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """How the columns of a file differ from those of its source."""
+
+    new: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Missing column → the new one that has nearly its name: a guess."""
+    duplicated: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """The differences there are, by their kind; of very many or long names a part."""
+        renamed = {_short(name): _short(new) for name, new in self.renamed.items()}
+        kinds = {
+            "new": _few(self.new), "missing": _few(self.missing),
+            "renamed": dict(islice(renamed.items(), _MOST_NAMES)),
+            "duplicated": _few(self.duplicated),
+        }  # fmt: skip
+        return {kind: names for kind, names in kinds.items() if names}
+
+
+_MOST_NAMES, _LONGEST_NAME = 50, 100
+
+
+def _few(names: tuple[str, ...]) -> list[str]:
+    more = len(names) - _MOST_NAMES
+    return [*map(_short, names[:_MOST_NAMES]), *([f"and {more} more"] if more > 0 else ())]
+
+
+def _short(name: str) -> str:
+    """As text that can be stored anywhere."""
+    return name[:_LONGEST_NAME].encode(errors="replace").decode()
+
+
+NO_DRIFT = Drift()
+
+
+@dataclass(frozen=True, slots=True)
 class FileLayout:
-    """What one pass over a file found: its digest, its shape and its chunks."""
+    """What one pass over a file found: its digest, its shape, its chunks and its drift."""
 
     sha256: bytes
     shape: Shape
     chunks: tuple[Chunk, ...]
     is_packed: bool = False
     """Its chunks are no byte ranges of the file: they go to workers with their bytes."""
+    drift: Drift = NO_DRIFT
 
     @property
     def row_count(self) -> int:

@@ -19,6 +19,7 @@ from ingestd.documents import Part, Run, encode, row_number, split
 from ingestd.elements import Encoded, UnencodableRows
 from ingestd.errors import ConfigError, FileRefused, Problem
 from ingestd.formats import FORMATS
+from ingestd.formats.drift import missing_columns
 from ingestd.formats.limits import Limits
 from ingestd.formats.text import Text
 from ingestd.records import (
@@ -38,6 +39,7 @@ from ingestd.validate import (
     Violations,
     compile_validator,
     dtypes_of,
+    explain_missing,
     typed_values,
     unique_columns,
     violations_of,
@@ -57,6 +59,10 @@ class Plan:
     limits: Limits
     is_trial: bool = False
     """Only count: no documents are made."""
+
+    def missing(self, source: SourceSpec) -> tuple[str, ...]:
+        """The columns of the source that are null, as the file does not have them."""
+        return missing_columns(self.shape.columns, source)
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,7 @@ def _refine(
             chunks, plan.shape, compiled.source, plan.limits
         )
         frame, refused = _good_rows(text, compiled, plan.run.key, repeats)
+        refused = [explain_missing(reasons, plan.missing(compiled.source)) for reasons in refused]
         encoded = _NOTHING
         if not plan.is_trial:
             frame, encoded = _encode(frame, compiled, (text, runs), refused)

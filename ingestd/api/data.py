@@ -55,6 +55,12 @@ class RowListing:
     def source(self) -> SourceSpec:
         return self.context.sources[self.source_name]
 
+    @property
+    def is_open(self) -> bool:
+        """Whether rows may have columns that the schema does not know, and all are asked for."""
+        is_adding = self.source.load.on_new_column == "add"
+        return is_adding and self.columns is self.context.schemas[self.source_name]
+
     async def keep_to_file(self, file_id: str) -> None:
         """Rows of that file only."""
         match = {"_id": file_id, "source_name": self.source_name}
@@ -73,14 +79,17 @@ class RowListing:
         if now is None:
             return None
         self.runs = now if self.runs is None else now.narrowed(self.runs)
+        fields = None if self.is_open else dict.fromkeys((*self.columns, "processed_at"), 1)
         return Walk(
             mongo=self.context.mongo,
             collection=self.source_name,
             time_field="processed_at",
-            render=row_renderer(self.columns, has_run=self.query.format is not JSON),
+            render=row_renderer(
+                self.columns, has_run=self.query.format is not JSON, is_open=self.is_open
+            ),
             time_limit_ms=limit_ms,
             conditions=(self.runs.as_condition(), *self.query.bounds(), *self.conditions),
-            projection=dict.fromkeys((*self.columns, "processed_at"), 1),
+            projection=fields,
             after=after,
         )
 

@@ -18,7 +18,7 @@ _FILE_ID = re.compile(r"[0-9a-f]{16}(-[0-9]{1,9})?")
 _SHOWN = (
     "source_name", "name", "state", "path", "size", "sha256", "attempts", "discovered_at",
     "processed_at", "finished_at", "record_count", "success_count", "error_count",
-    "filtered_count", "rows_done", "archived_to", "error", "retry_at", "duplicate_of",
+    "filtered_count", "rows_done", "archived_to", "drift", "error", "retry_at", "duplicate_of",
     "replaced_by", "config_hash", "actions",
 )  # fmt: skip
 """Fields of a ledger document that mean something to a reader."""

@@ -82,8 +82,11 @@ def _without_nan(value: object) -> object:
             return value
 
 
-def row_renderer(columns: Columns, *, has_run: bool) -> Renderer:
-    """Rows of a source: ``_id``, the columns in order, and ``processed_at`` where asked for."""
+def row_renderer(columns: Columns, *, has_run: bool, is_open: bool = False) -> Renderer:
+    """Rows of a source: ``_id``, the columns in order, and ``processed_at`` where asked for.
+
+    ``is_open``: also those that single files have added.
+    """
     shapes = [(name, _SHAPES.get(spec.type)) for name, spec in columns.items()]
 
     def shape(document: Document) -> dict[str, Any]:
@@ -91,11 +94,17 @@ def row_renderer(columns: Columns, *, has_run: bool) -> Renderer:
         for name, convert in shapes:
             value = document.get(name)
             row[name] = value if convert is None or value is None else convert(value)
+        if is_open:
+            row |= {name: document[name] for name in document.keys() - row.keys() - _OWN_FIELDS}
         if has_run:
             row["processed_at"] = document["processed_at"]
         return row
 
     return renderer("processed_at", shape)
+
+
+_OWN_FIELDS = frozenset({"processed_at", "source_name", "_version"})
+"""Fields of a document that are no columns."""
 
 
 def renderer(time_field: str, shape: Callable[[Document], object]) -> Renderer:

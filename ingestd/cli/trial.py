@@ -26,6 +26,9 @@ _COLUMNS = (
     Column("seconds", is_number=True), Column("rows/s", is_number=True),
 )  # fmt: skip
 _INDENT = 4
+_NEW_COLUMNS = {
+    "ignore": "are left out", "add": "are stored as strings", "rescue": "are kept in _extra",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +62,31 @@ def _show(console: Console, trial: Trial, most_shown: int) -> None:
     for error in trial.errors[:most_shown]:
         _show_refused(console, error, trial)
     _show_rest(console, trial, most_shown)
-    if trial.new_columns:
-        names = ", ".join(map(clean, trial.new_columns))
-        show_error(console, f"columns that the source leaves out: {names}", label="note")
+    for note in _drift_notes(trial):
+        show_error(console, note, label="note")
     for document in trial.documents[:1]:
         console.print(Text("the first document, as it would be stored:", "bold green"))
         _show_document(console, document)
     if trial.held is not None:
         message = f"the file would be held: {trial.held.message}"
         show_error(console, message, trial.held.hint)
+
+
+def _drift_notes(trial: Trial) -> Iterator[str]:
+    """What is different about the columns, and what that leads to."""
+    summary, load = trial.layout.drift.summary, trial.source.load
+    if new := summary.get("new"):
+        yield f"new columns, which {_NEW_COLUMNS[load.on_new_column]}: {_names(new)}"
+    if missing := summary.get("missing"):
+        yield f"missing columns, which are null in all rows: {_names(missing)}"
+    if duplicated := summary.get("duplicated"):
+        yield f"columns that are there more than once: {_names(duplicated)}"
+    for missing_name, new_name in summary.get("renamed", {}).items():
+        yield f"did {clean(new_name)} mean {clean(missing_name)}? Aliases of the column may say so"
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(map(clean, names))
 
 
 def _show_document(console: Console, document: Mapping[str, Any]) -> None:
@@ -148,7 +167,7 @@ def _as_document(trial: Trial, most_shown: int) -> dict[str, object]:
         "file": clean(trial.path.name), "path": clean(trial.path), "source": trial.source.name,
         **asdict(trial.counts), "seconds": round(trial.seconds, 3),
         "rows_per_s": round(trial.rows_per_s), "rules": dict(trial.rules),
-        "new_columns": trial.new_columns,
+        "drift": trial.layout.drift.summary,
         "is_held": trial.held is not None, "held_because": trial.held and trial.held.message,
         "errors": [json.loads(extended_json(error)) for error in trial.errors[:most_shown]],
         "documents": [json.loads(extended_json(document)) for document in trial.documents],

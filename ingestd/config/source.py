@@ -45,7 +45,11 @@ PANDAS_NAMES: dict[str, ColumnTypeName] = {
 """Names that pandas users have in their schemas already, and what they mean here."""
 
 EXTRA = "_extra"
-"""The column of a row's fields beyond the file's columns (``ragged = "rescue"``)."""
+"""The column of what no other column has: fields of a row beyond the file's columns
+(``ragged = "rescue"``), and the file's columns beyond the schema (``on_new_column = "rescue"``)."""
+
+SURPLUS = "_fields"
+"""What the former are called where both of them are kept."""
 
 RESERVED_COLUMNS = ("_id", "processed_at", "source_name", "__row__")
 
@@ -215,6 +219,9 @@ class LoadSpec(Section):
     indexes: tuple[tuple[str, ...], ...] = ()
     on_duplicate_file: Literal["skip", "fail"] = "skip"
     on_changed_file: Literal["append", "replace"] = "append"
+    on_new_column: Literal["ignore", "add", "rescue", "fail"] = "ignore"
+    """``add``: stored as strings; ``rescue``: kept together in the column ``_extra``."""
+    on_missing_column: Literal["fail", "null"] = "fail"
 
 
 class ErrorSpec(Section):
@@ -288,15 +295,22 @@ class SourceSpec(Section):
     @classmethod
     def _add_extra_column(cls, value: Any) -> Any:
         match value:
-            case {"csv": {"ragged": "rescue"}, "schema": dict() as columns}:
+            case {"csv": {"ragged": "rescue"}, "schema": dict() as columns} | {
+                "load": {"on_new_column": "rescue"},
+                "schema": dict() as columns,
+            }:
                 return {**value, "schema": {**columns, EXTRA: columns.get(EXTRA, "json")}}
         return value
 
     @property
     def file_columns(self) -> tuple[str, ...]:
         """The columns of the schema that files have."""
-        is_extra = self.csv.ragged == "rescue"
-        return tuple(name for name in self.columns if not (is_extra and name == EXTRA))
+        return tuple(name for name in self.columns if not (self.is_rescuing and name == EXTRA))
+
+    @property
+    def is_rescuing(self) -> bool:
+        """Whether the column ``_extra`` keeps what no other column does."""
+        return self.csv.ragged == "rescue" or self.load.on_new_column == "rescue"
 
     @property
     def config_hash(self) -> str:

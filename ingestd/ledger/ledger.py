@@ -15,7 +15,7 @@ from ingestd.ledger.actions import Actions
 from ingestd.ledger.claims import Claims
 from ingestd.ledger.entry import FILES, count_fields, now, path_fields, progress_fields
 from ingestd.mongo import Document, Mongo
-from ingestd.records import COMMITTED, ClaimedFile, Counts, FileState, Position
+from ingestd.records import COMMITTED, NO_DRIFT, ClaimedFile, Counts, Drift, FileState, Position
 
 _INDEXES = (
     ("source_name", "processed_at", "_id"),
@@ -44,6 +44,7 @@ class Ending:
     target: Path | None = None
     retry_at: datetime | None = None
     counts: Counts = field(default_factory=Counts)
+    drift: Drift = NO_DRIFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Commit:
     """Where the file goes; ``None`` when it stays where it is."""
     is_replacing: bool
     """Of the files of that name, only the one that arrived last may be seen."""
+    drift: Drift = NO_DRIFT
 
 
 class Ledger:
@@ -166,7 +168,7 @@ class Ledger:
             "state": ending.state.value, "error": ending.error, "finished_at": now(),
             "failures": ending.failures, "retry_at": ending.retry_at,
             **path_fields("archived_to", ending.target), "is_put_away": False,
-            **count_fields(ending.counts),
+            **count_fields(ending.counts), "drift": ending.drift.summary or None,
         }  # fmt: skip
         await self._advance(file, change)
 
@@ -272,6 +274,7 @@ def _loaded(commit: Commit) -> Document:
         "state": FileState.LOADED.value, **count_fields(commit.counts), "finished_at": now(),
         "rows_done": commit.counts.record_count, "error": None, "retry_at": None, "failures": 0,
         **path_fields("archived_to", commit.target), "is_put_away": False,
+        "drift": commit.drift.summary or None,
     }  # fmt: skip
 
 

@@ -9,12 +9,13 @@ from ingestd.config.settings import RefineSettings, Settings
 from ingestd.config.source import SourceSpec
 from ingestd.documents import Run
 from ingestd.events import Events
+from ingestd.formats.drift import fitted
 from ingestd.formats.limits import Limits
 from ingestd.ledger import Ledger
 from ingestd.load import Loader
 from ingestd.mongo import Document
 from ingestd.pipeline.putaway import PutAway
-from ingestd.records import ClaimedFile, Counts, FileResult, FileState, Shape
+from ingestd.records import ClaimedFile, Counts, FileLayout, FileResult, FileState
 from ingestd.refine import Plan
 from ingestd.rejects import Rejects
 from ingestd.workers import Workers
@@ -77,14 +78,16 @@ class Desk:
             self._rules[source.name] = Rules(pickle.dumps(source), source.config_hash)
         return self._rules[source.name]
 
-    def plan(self, source: SourceSpec, file: ClaimedFile, shape: Shape) -> Plan:
-        """What workers need to know of a file of that shape."""
+    def plan(self, source: SourceSpec, file: ClaimedFile, layout: FileLayout) -> Plan:
+        """What workers need to know of a file: its source, with the columns that it adds."""
         run = Run(
             file_id=file.file_id, source_name=source.name,
             processed_at_ms=round(file.processed_at.timestamp() * 1000),
             key=source.load.key if source.load.mode == "upsert" else (), file_name=file.name,
         )  # fmt: skip
-        return Plan(self.rules(source).pickled, shape, run, self.limits)
+        own = fitted(source, layout.drift)
+        pickled = self.rules(source).pickled if own is source else pickle.dumps(own)
+        return Plan(pickled, layout.shape, run, self.limits)
 
     def finished(self, file: ClaimedFile, outcome: Outcome) -> FileResult:
         """Tell that a file ended; nothing more happens to it in this attempt."""

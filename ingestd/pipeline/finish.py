@@ -44,10 +44,13 @@ async def commit_all(desk: Desk, jobs: Sequence[FileJob]) -> list[Committed | Ex
     targets = await desk.put_away.archive_targets([job.file for job in jobs])
     states = await desk.ledger.commit_all(
         [
-            Commit(job.file, job.counts, target, job.is_replacing)
+            Commit(job.file, job.counts, target, job.is_replacing, job.layout.drift)
             for job, target in zip(jobs, targets, strict=True)
         ]
     )
+    for job, state in zip(jobs, states, strict=True):
+        if job.layout.drift.summary and not isinstance(state, Exception):
+            desk.events.columns_drifted(job.file, job.layout.drift)
     return [
         state if isinstance(state, Exception) else _committed(job, target, state)
         for job, target, state in zip(jobs, targets, states, strict=True)

@@ -16,7 +16,7 @@ from ingestd.pipeline.lanes import Lanes
 from ingestd.pipeline.policy import cause_of, describe, reaction_to
 from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
 from ingestd.pipeline.together import load_together
-from ingestd.records import ClaimedFile, FileLayout, FileResult, Rejections
+from ingestd.records import NO_DRIFT, ClaimedFile, FileLayout, FileResult
 from ingestd.refine import Repeats
 from ingestd.validate import unique_columns
 
@@ -33,7 +33,7 @@ class Loading:
 
     def job(self, source: SourceSpec, claim: Claim, layout: FileLayout) -> FileJob:
         """A claimed file that is to be loaded."""
-        plan = self.desk.plan(source, claim.file, layout.shape)
+        plan = self.desk.plan(source, claim.file, layout)
         return FileJob(source, claim, layout, plan)
 
     @contextmanager
@@ -73,7 +73,7 @@ class Loading:
             if isinstance(committed, Exception):
                 raise committed
         except Exception as error:  # noqa: BLE001 - the policy decides what it leads to
-            return await self._end(job.source, job.claim, cause_of(error), job.refused_in_trial)
+            return await self._end(job.source, job.claim, cause_of(error), job)
         return (await finish_all(self.desk, [committed]))[0]
 
     async def _load_rows(self, job: FileJob, outbox: Lanes) -> None:
@@ -122,9 +122,8 @@ class Loading:
         job.refused_in_trial = []
 
     async def _end(
-        self, source: SourceSpec, claim: Claim, error: Exception,
-        refused: Sequence[Rejections] = (),
-    ) -> Ended:  # fmt: skip
+        self, source: SourceSpec, claim: Claim, error: Exception, job: FileJob | None = None
+    ) -> Ended:
         """Set a file aside, or leave it for another try, as the policy says."""
         file, desk = claim.file, self.desk
         reaction, told = reaction_to(error), describe(error)
@@ -134,9 +133,10 @@ class Loading:
             desk.events.defect(file, error)
         await desk.ledger.rewinding(file)  # or a crash below would skip rows that are gone
         await self._remove_rows(source, file)
-        await desk.rejects.record_rows(refused)
+        await desk.rejects.record_rows(job.refused_in_trial if job else ())
         await desk.rejects.record_file(file, told)
-        ending = Ending(reaction.state, told, claim.failures + 1)
+        drift = job.layout.drift if job else getattr(error, "drift", NO_DRIFT)
+        ending = Ending(reaction.state, told, claim.failures + 1, drift=drift)
         if reaction.is_retried and ending.failures <= source.errors.retries:
             return await self._end_for_now(source, file, ending)
         return await self._end_for_good(file, ending), None
@@ -151,6 +151,8 @@ class Loading:
 
     async def _end_for_good(self, file: ClaimedFile, ending: Ending) -> FileResult:
         desk = self.desk
+        if ending.drift.summary:
+            desk.events.columns_drifted(file, ending.drift)
         target = await desk.put_away.failed_target(file)
         await desk.ledger.ended(file, replace(ending, target=target))
         moved = await desk.put_away.set_aside(file, target, ending.error)

@@ -15,6 +15,7 @@ from ingestd.documents import Run, decoded
 from ingestd.errors import FileHeld
 from ingestd.files import file_id, look
 from ingestd.formats import FORMATS
+from ingestd.formats.drift import fitted
 from ingestd.formats.limits import Limits
 from ingestd.ledger import now
 from ingestd.pipeline.chunks import ready_chunks
@@ -44,11 +45,6 @@ class Trial:
     """The first documents, as they would be stored."""
     held: FileHeld | None = None
     """Why nothing of the file would be seen."""
-
-    @property
-    def new_columns(self) -> tuple[str, ...]:
-        """Columns of the file that the source does not have."""
-        return tuple(name for name in self.layout.shape.columns if name not in self.source.columns)
 
     @property
     def rows_per_s(self) -> float:
@@ -92,7 +88,8 @@ def _plan(trial: Trial, limits: Limits) -> Plan:
         processed_at_ms=int(time.time() * 1000),
         key=source.load.key if source.load.mode == "upsert" else (), file_name=trial.path.name,
     )  # fmt: skip
-    return Plan(pickle.dumps(source), trial.layout.shape, run, limits)
+    own = fitted(source, trial.layout.drift)
+    return Plan(pickle.dumps(own), trial.layout.shape, run, limits)
 
 
 def _add(trial: Trial, refined: RefinedChunk, most_shown: int) -> None:

@@ -43,11 +43,11 @@ from ingestd.validate.validator import (
     Validator,
     spelled_nulls,
 )
-from ingestd.validate.violations import NO_VIOLATIONS, Violations, violations_of
+from ingestd.validate.violations import NO_VIOLATIONS, Violations, explain_missing, violations_of
 
 __all__ = [
     "NO_VIOLATIONS", "RULES", "TYPES", "Checked", "Place", "Problems", "Schema", "Validator",
-    "Violations", "check_spec", "compile_validator", "dtypes_of", "read_text",
+    "Violations", "check_spec", "compile_validator", "dtypes_of", "explain_missing", "read_text",
     "typed_values", "unique_columns", "violations_of",
 ]  # fmt: skip
 

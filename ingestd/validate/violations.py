@@ -1,6 +1,6 @@
 """Reasons to refuse rows, as a frame: one row per reason, however many there are."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import polars as pl
 
@@ -25,6 +25,17 @@ def same_violation(rows: pl.Series, why: Violation) -> Violations:
     """One reason that holds for many rows."""
     return rows.to_frame().with_columns(
         pl.lit(text, pl.String).alias(name) for name, text in why._asdict().items()
+    )
+
+
+def explain_missing(violations: Violations, columns: Collection[str]) -> Violations:
+    """The same, but for a value that is required in a column which the file does not have."""
+    if not columns:
+        return violations
+    is_missing = pl.col("column").is_in(list(columns)) & (pl.col("rule") == "not_null")
+    told = pl.lit("the file has no such column, and a value is required")
+    return violations.with_columns(
+        message=pl.when(is_missing).then(told).otherwise(pl.col("message"))
     )
 
 

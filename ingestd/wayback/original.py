@@ -61,7 +61,7 @@ async def open_original(desk: Desk, entry: Document) -> Original:
         assert known.refusal is not None
         raise known.refusal
     _require_same_rows(entry, known.layout)
-    plan = desk.plan(source, as_claimed(found, entry), known.layout.shape)
+    plan = desk.plan(source, as_claimed(found, entry), known.layout)
     return Original(source, known.layout, plan)
 
 

@@ -235,3 +235,14 @@ async def test_a_slow_client_holds_the_export_back(world: World) -> None:
             unchanged = unchanged + 1 if returned == before else 0
     assert returned - started < len(wide) / 2
     writer.close()
+
+
+async def test_columns_that_a_file_added_are_shown_unless_fields_are_chosen(
+    mongo_uri: str, database: str
+) -> None:
+    added = [{"order_id": "o1", "amount": 1.0, "channel": "web", "_version": "2"}]
+    async with running(mongo_uri, database, (source(on_new_column="add"),)) as world:
+        file_id = await world.add_file(added)
+        row = {"_id": f"{file_id}00000001", "order_id": "o1", "amount": 1.0}
+        assert await world.rows("/data/orders") == [row | {"country": None, "channel": "web"}]
+        assert await world.rows("/data/orders?fields=order_id,amount") == [row]

@@ -105,7 +105,7 @@ async def test_a_held_file_loads_when_it_comes_again_with_the_right_manifest(wor
 async def test_retry_brings_the_manifest_back_with_its_file(world: World) -> None:
     held = await load(world, CONTENT, b"4")
     held.moved_to.with_name("a.csv.count").write_bytes(b"3")
-    await retry(world.stores, held.file_id, "ada")
+    await retry(world.desk, held.file_id, "ada")
     assert world.found("inbox") == ["orders/a.csv", "orders/a.csv.count"]
     path = world.inbox / "a.csv"
     again = FoundFile("orders", path, look(path), now(), SOURCE.manifest_of(path))

@@ -96,7 +96,7 @@ def test_a_clean_file_ends_with_zero(ingestd: Run, tmp_path: Path) -> None:
     (tmp_path / "day.csv").write_text("new,id,amount\n,A,1\n")
     done = ingestd("day.csv", "--source", "orders")
     assert done.returncode == 0
-    assert "columns that the source leaves out: new" in done.stdout
+    assert "new columns, which are left out: new" in done.stdout
 
 
 def test_only_so_many_rejections_are_shown_as_asked(ingestd: Run) -> None:

@@ -50,7 +50,7 @@ def _check_spellings(draft: Draft) -> Iterator[Finding]:
                 yield Finding(("schema", name), message, "every spelling may stand for one column")
             meant.setdefault(key, name)
     extra = draft.spec.columns.get(EXTRA)
-    if extra and draft.spec.csv.ragged == "rescue" and extra.type != "json":
+    if extra and draft.spec.is_rescuing and extra.type != "json":
         yield Finding(("schema", EXTRA), "holds the extra fields of rows", "make it json")
 
 

@@ -21,6 +21,7 @@ from ingestd.formats.convert.rows import (
     require_start,
 )
 from ingestd.formats.damage import refusing_damage
+from ingestd.formats.drift import spellings
 
 _NAME = "an Excel workbook (.xlsx)"
 _DAMAGED = ("damaged_workbook", "the workbook")
@@ -75,7 +76,8 @@ def _rows(cells: Iterator[list[Any]], source: SourceSpec) -> Iterable[Row]:
     filled = (row for row in cells if any(cell != "" for cell in row))
     names = [str(cell).strip() for cell in next(filled, ())]
     require_columns(names, source)
-    json_names = {name for name, column in source.columns.items() if column.type == "json"}
+    known = spellings(source).items()
+    json_names = {key for key, name in known if source.columns[name].type == "json"}
     for row in filled:
         yield {
             name: _value(cell, is_json=name in json_names)

@@ -8,8 +8,9 @@ from datetime import date, datetime, time, timedelta
 from itertools import islice
 from typing import Any
 
-from ingestd.config.source import SourceSpec
+from ingestd.config.source import ColumnSpec, SourceSpec
 from ingestd.errors import FileRefused
+from ingestd.formats.drift import check_drift, drift_of, named_columns, spellings
 from ingestd.formats.foreign import name_of
 
 Row = Mapping[str, Any]
@@ -38,32 +39,23 @@ def require_seekable(stream: io.BufferedReader, expected: str) -> None:
 
 
 def require_columns(found: Sequence[str], source: SourceSpec) -> None:
-    """Raises FileRefused when a column of the schema is missing or there twice."""
-    missing = [name for name in source.columns if name not in found]
-    if missing:
-        raise FileRefused(
-            "missing_column",
-            f"the file lacks {', '.join(map(repr, missing))}; it has "
-            + ", ".join(map(repr, found[:50])),
-            "has the sender changed the file?",
-        )
-    twice = [name for name in source.columns if found.count(name) > 1]
-    if twice:
-        raise FileRefused(
-            "duplicate_column", f"the file has {twice[0]!r} more than once",
-            "rename one of them in the file",
-        )  # fmt: skip
+    """Raises FileDrifted when the source does not take a file with these columns."""
+    named = named_columns(found, source)
+    check_drift(drift_of(named, source), named, source)
 
 
 def lines_of(rows: Iterable[Row], source: SourceSpec) -> Iterator[bytes]:
     """The rows as JSON, one per line, several lines at once."""
     in_hex = frozenset(
-        name for name, column in source.columns.items()
-        if column.type == "objectid" or (column.type == "binary" and column.encoding == "hex")
-    )  # fmt: skip
+        key for key, name in spellings(source).items() if _is_in_hex(source.columns[name])
+    )
     lines = (_line(_with_hex(row, in_hex) if in_hex else row) for row in rows)
     while some := b"".join(islice(lines, _ROWS_AT_ONCE)):
         yield some
+
+
+def _is_in_hex(column: ColumnSpec) -> bool:
+    return column.type == "objectid" or (column.type == "binary" and column.encoding == "hex")
 
 
 def _with_hex(row: Row, names: frozenset[str]) -> Row:

@@ -7,8 +7,9 @@ from itertools import islice, zip_longest
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
-from ingestd.formats.csv.columns import check_columns, missing_columns, named_columns
+from ingestd.formats.csv.columns import check_columns
 from ingestd.formats.csv.dialect import Dialect, split_text
+from ingestd.formats.drift import missing_columns, named_columns
 from ingestd.formats.limits import Limits
 
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.{1,16}?)"?\r?\n', re.IGNORECASE)

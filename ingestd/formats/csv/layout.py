@@ -12,6 +12,7 @@ from ingestd.formats.csv.header import Beginning, Unfinished, read_header
 from ingestd.formats.csv.look import LOOK_BYTES, look_at
 from ingestd.formats.csv.records import Scan, find_records
 from ingestd.formats.csv.transcript import transcribe
+from ingestd.formats.drift import drift_of, fitted, named_columns
 from ingestd.formats.limits import Limits
 from ingestd.records import Chunk, FileLayout, FileStat, Position, Shape
 
@@ -49,8 +50,11 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
             raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
     start = Position(len(shape.header), 0, dialect.ending.count_lines(shape.header))
     chunks = tuple(_place(cuts, start, path, stat))
+    drift = drift_of(shape.columns, source)
+    if (own := fitted(source, drift)) is not source:
+        shape = replace(shape, columns=named_columns(shape.columns, own))
     shape = replace(shape, footer=cutter.footer) if cutter.footer else shape
-    return FileLayout(content.sha256, shape, chunks, content.is_packed)
+    return FileLayout(content.sha256, shape, chunks, content.is_packed, drift)
 
 
 def _shape_of(content: Content, source: SourceSpec, limits: Limits) -> tuple[Shape, Dialect]:

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from ingestd.config.source import EXTRA, SourceSpec
+from ingestd.config.source import EXTRA, SURPLUS, SourceSpec
 from ingestd.formats.csv.dialect import Dialect, split_text
 from ingestd.formats.csv.lines import Lines
 from ingestd.formats.csv.script import Script
+from ingestd.formats.drift import safe_names
 from ingestd.formats.text import Positions, TextChunk
 from ingestd.records import ROW
 
@@ -63,30 +64,28 @@ class Parser:
         if frame.height != rows.size:
             raise AssertionError(f"{rows.size} records were parsed as {frame.height}")
         if self.source.csv.ragged != "reject":
-            frame = self._padded(frame, np.concatenate([part.parsed_counts() for part in parts]))
+            frame = _padded(frame, np.concatenate([part.parsed_counts() for part in parts]))
         if (script := self.dialect.script) and _is_hiding(octets, script):
             hidden = script.hidden
             frame = frame.select(pl.all().str.replace_many(list(hidden), list(hidden.values())))
         if self.source.csv.trim:
             frame = frame.select(_trimmed(pl.all(), self.source.csv.null_values))
-        frame = frame.with_columns(pl.Series(ROW, rows))
-        return self._with_extra(frame, parts) if self.source.csv.ragged == "rescue" else frame
+        return self._named(frame.with_columns(pl.Series(ROW, rows)), parts)
 
     def _read(self, octets: bytes) -> pl.DataFrame:
-        """The file's own columns may have any names, twice or none."""
+        """The columns that are wanted, named by their places: they may have any names, or none."""
         csv = self.source.csv
-        names = [f"column_{index}" for index in range(len(self.columns))]
-        wanted = {names[self.columns.index(name)]: name for name in self.source.file_columns}
+        places = [_place(index) for index in range(len(self.columns))]
         separator = chr(self.dialect.delimiter)
         # Polars takes a first byte order mark away, and as many fields as the first record has
         is_guarded = octets.startswith(_BOM) or csv.ragged != "reject"
         if is_guarded:
-            octets = b"\1" + separator.encode() * (len(names) - 1) + b"\n" + octets
+            octets = b"\1" + separator.encode() * (len(places) - 1) + b"\n" + octets
         frame = pl.read_csv(
             octets,
             has_header=False,
-            schema=dict.fromkeys(names, pl.String),
-            columns=list(wanted),
+            schema=dict.fromkeys(places, pl.String),
+            columns=[*self._places().values(), *self._unknown().values()],
             separator=separator,
             quote_char=csv.quote or None,
             null_values=list(csv.null_values) or None,
@@ -94,31 +93,70 @@ class Parser:
             truncate_ragged_lines=csv.ragged == "rescue",
             raise_if_empty=False,
         )
-        own = frame[is_guarded:]
-        return own.select(pl.col(short).alias(name) for short, name in wanted.items())
+        return frame[is_guarded:]
 
-    def _padded(self, frame: pl.DataFrame, counts: Positions) -> pl.DataFrame:
-        """Null where a record has no field; Polars may take it for an empty one."""
-        fields = pl.Series(counts)
-        return frame.select(
-            pl.when(fields > self.columns.index(name)).then(pl.col(name)).alias(name)
-            for name in frame.columns
-        )
+    def _places(self) -> dict[str, str]:
+        """Where in a record the columns of the schema are, as far as the file has them."""
+        known = (name for name in self.source.file_columns if name in self.columns)
+        return {name: _place(self.columns.index(name)) for name in known}
 
-    def _with_extra(self, frame: pl.DataFrame, parts: Sequence[Part]) -> pl.DataFrame:
-        """Fields beyond the file's columns as a JSON array, in a column of their own."""
-        extras = dict(extra for part in parts for extra in self._extras(part))
-        rows = pl.Series(ROW, list(extras), pl.UInt32)
-        rescued = pl.DataFrame([rows, pl.Series(EXTRA, list(extras.values()), pl.String)])
-        joined = frame.join(rescued, on=ROW, how="left", maintain_order="left")
-        return joined.select(*self.source.columns, ROW)
+    def _unknown(self) -> dict[str, str]:
+        """Where the columns are that only ``_extra`` keeps."""
+        if self.source.load.on_new_column != "rescue":
+            return {}
+        known = (*self.source.file_columns, "")
+        return {n: _place(index) for index, n in enumerate(self.columns) if n not in known}
 
-    def _extras(self, part: Part) -> Iterator[tuple[int, str]]:
+    def _named(self, frame: pl.DataFrame, parts: Sequence[Part]) -> pl.DataFrame:
+        """The columns of the schema; null are those that the file does not have."""
+        places = self._places()
+        columns = {
+            name: pl.col(places[name]) if name in places else pl.lit(None, pl.String)
+            for name in self.source.file_columns
+        }
+        if self.source.is_rescuing:
+            columns[EXTRA] = self._extra(frame[ROW], parts)
+        return frame.select(*(columns[name].alias(name) for name in self.source.columns), ROW)
+
+    def _extra(self, rows: pl.Series, parts: Sequence[Part]) -> pl.Expr:
+        """What no other column has, as JSON: fields of columns that the schema does not know are
+        an object, fields beyond the file's columns an array; in that object where both may be."""
+        surplus = dict(found for part in parts for found in self._surplus(part))
+        texts = [surplus.get(row) for row in rows] if surplus else [None] * len(rows)
+        array = pl.lit(pl.Series(texts, dtype=pl.String))
+        if self.source.load.on_new_column != "rescue":
+            return array
+        if not (unknown := self._unknown()):
+            return pl.concat_str(pl.lit(f'{{"{SURPLUS}":'), array, pl.lit("}"))
+        safe = safe_names(unknown, (SURPLUS,))
+        fields = [pl.col(place).alias(safe[name]) for name, place in unknown.items()]
+        opened = pl.struct(fields).struct.json_encode().str.strip_suffix("}")
+        more = pl.concat_str(pl.lit(f',"{SURPLUS}":'), array).fill_null("")
+        return pl.concat_str(opened, more, pl.lit("}"))
+
+    def _surplus(self, part: Part) -> Iterator[tuple[int, str]]:
+        """``ROW`` of records with fields beyond the file's columns, and those as a JSON array."""
+        if self.source.csv.ragged != "rescue":
+            return
         expected, left_out = len(self.columns), part.left_out
         for index in np.flatnonzero(part.counts > expected).tolist():
             if index not in left_out:
                 extra = split_text(part.lines.record(index), self.dialect)[expected:]
                 yield part.chunk.first + index, json.dumps(extra, ensure_ascii=False)
+
+
+def _place(index: int) -> str:
+    """What Polars calls a column without a header, from 0 on here."""
+    return f"column_{index}"
+
+
+def _padded(frame: pl.DataFrame, counts: Positions) -> pl.DataFrame:
+    """Null where a record has no field; Polars may take it for an empty one."""
+    fields = pl.Series(counts)
+    return frame.select(
+        pl.when(fields > int(place.removeprefix("column_"))).then(pl.col(place)).alias(place)
+        for place in frame.columns
+    )
 
 
 def _is_hiding(octets: bytes, script: Script) -> bool:

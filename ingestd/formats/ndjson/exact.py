@@ -44,6 +44,15 @@ def read_object(line: bytes) -> dict[str, Any]:
     return value
 
 
+def first_keys(octets: bytes) -> Sequence[str]:
+    """The keys of the first line; none where it is no object."""
+    try:
+        value = json.loads(octets.partition(b"\n")[0])
+    except (ValueError, RecursionError):
+        return ()
+    return list(value) if isinstance(value, dict) else ()
+
+
 def texts_of(values: dict[str, Any], names: Sequence[str], json_names: frozenset[str]) -> list[Any]:
     """The values of these columns as texts, ``None`` for nulls; JSON for ``json_names``.
 

@@ -5,16 +5,17 @@ stands twice, a damaged line), Python reads exactly, an order of magnitude slowe
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from ingestd.config.source import SourceSpec
+from ingestd.config.source import EXTRA, SourceSpec
+from ingestd.formats.drift import safe_names, spellings
 from ingestd.formats.limits import Limits
 from ingestd.formats.lines import read_lines
-from ingestd.formats.ndjson.exact import NotAnObject, read_object, texts_of
+from ingestd.formats.ndjson.exact import NotAnObject, first_keys, read_object, texts_of
 from ingestd.formats.text import Text, TextChunk
 from ingestd.records import ROW, Chunk, Shape, Violation
 
@@ -56,11 +57,16 @@ def _read_plain(octets: bytes, source: SourceSpec) -> pl.DataFrame | None:
     has_json = any(column.type == "json" for column in source.columns.values())
     if has_json or _is_odd(octets):
         return None
-    names = dict.fromkeys([*source.columns, *_first_keys(octets)])
+    known = spellings(source)
+    others = [key for key in first_keys(octets) if key not in known]
     try:
-        frame = pl.read_ndjson(octets, schema=dict.fromkeys(names, pl.String))
+        frame = pl.read_ndjson(octets, schema=dict.fromkeys([*known, *others], pl.String))
     except pl.exceptions.PolarsError:
         return None
+    named = (
+        pl.coalesce(name, *column.aliases).alias(name) for name, column in source.columns.items()
+    )
+    frame = frame.select(*named, *others)
     value_count = sum(column.len() - column.null_count() for column in frame)
     null_count = octets.count(b":null") + octets.count(b": null")
     # of a key that stands twice, and of one that the first line lacks, Polars drops a value
@@ -75,25 +81,41 @@ def _is_odd(octets: bytes) -> bool:
     return is_nested or has_surrogate or _LONG_NUMBER in octets.translate(_DIGITS_TO_ZERO)
 
 
-def _first_keys(octets: bytes) -> Sequence[str]:
-    try:
-        return list(json.loads(octets[: octets.index(b"\n")]))
-    except (ValueError, TypeError):
-        return ()
-
-
 def _read_exactly(chunk: TextChunk, source: SourceSpec) -> pl.DataFrame:
     """The texts of every record that can be read; why the others cannot is added to the faults."""
-    names = tuple(source.columns)
+    names, rows = tuple(source.columns), list[list[Any]]()
     json_names = frozenset(name for name in names if source.columns[name].type == "json")
-    rows: list[list[Any]] = []
+    named = _namer(source)
     for index in range(chunk.records.starts.size):
         if index in chunk.faults:
             continue
         try:
-            values = read_object(chunk.records.raw(index))
+            values = named(read_object(chunk.records.raw(index)))
             rows.append([*texts_of(values, names, json_names), chunk.first + index])
         except NotAnObject as error:
             chunk.faults[index] = Violation(None, error.rule, None, str(error))
     schema = {**dict.fromkeys(names, pl.String()), ROW: pl.UInt32()}
     return pl.DataFrame(rows, schema, orient="row")
+
+
+Values = dict[str, Any]
+
+
+def _namer(source: SourceSpec) -> Callable[[Values], Values]:
+    """From the values of a row by their keys to the same by their columns."""
+    known = {key: name for key, name in spellings(source).items() if name in source.file_columns}
+    is_rescuing = source.load.on_new_column == "rescue"
+
+    def named(values: Values) -> Values:
+        found: Values = {}
+        for key, name in known.items():
+            if key in values:
+                if name in found:
+                    message = f"two keys of the object mean the column {name!r}"
+                    raise NotAnObject("duplicate_key", message)
+                found[name] = values[key]
+        if is_rescuing and (unknown := [key for key in values if key and key not in known]):
+            found[EXTRA] = {safe: values[key] for key, safe in safe_names(unknown, ()).items()}
+        return found
+
+    return named
