@@ -52,6 +52,8 @@ class Outline:
     """Whether the header has a name for every field of the rows."""
     has_blank_extras: bool
     """Whether rows end with more delimiters than they should."""
+    header: frozenset[tuple[str, ...]] = frozenset()
+    """The cells of the header's records, as they are written."""
 
 
 def find_comments(text: str) -> Commented:
@@ -85,6 +87,7 @@ def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
         names=names, width=len(names) or width,
         is_aligned=not header or len(header[-1].cells) >= width,
         has_blank_extras=any(_has_blank_extras(record, len(names) or width) for record in body),
+        header=frozenset(record.cells for record in header),
     )  # fmt: skip
 
 
@@ -121,10 +124,12 @@ def _header_lines(table: Sequence[Record], width: int) -> int:
     """How many records of the table are names; more than one where they interrupt the values."""
     if not table or not _is_header(table, width):
         return 0
-    body = table[3:_ENOUGH_RECORDS]
+    body = _without_repeats(table[3:_ENOUGH_RECORDS], table[:3])
     valued = [place for place in range(width) if _is_valued(body, place)]
     for lines, record in enumerate(table[1:3], 1):
-        if not body or not valued or any(_is_value(record, place) for place in valued):
+        if record.cells == table[0].cells or not body or not valued:
+            return lines
+        if any(_is_value(record, place) for place in valued):
             return lines
         if 2 * sum(_cell(record, place) != "" for place in valued) < len(valued):
             return lines
@@ -147,7 +152,19 @@ def _is_header(table: Sequence[Record], width: int) -> bool:
             return False
         are_years = all(_YEAR.fullmatch(cells[place]) for place in valued)
         return are_years or not any(_is_rising(record, valued) for record in body)
-    return any(_is_valued(body, place) for place in range(width)) or _is_unlike(cells, body)
+    return _is_above_values(table, width) or _is_unlike(cells, body)
+
+
+def _is_above_values(table: Sequence[Record], width: int) -> bool:
+    """Whether values stand below one to three lines of names, but for repeated ones."""
+    body = _without_repeats(table[1:_ENOUGH_RECORDS], table[:1])
+    return any(_is_valued(body[skipped:], place) for skipped in range(3) for place in range(width))
+
+
+def _without_repeats(body: Sequence[Record], header: Sequence[Record]) -> list[Record]:
+    """The records below a header without those that repeat it."""
+    repeated = {record.cells for record in header}
+    return [record for record in body if record.cells not in repeated]
 
 
 def _is_unlike(cells: list[str], body: Sequence[Record]) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import polars as pl
+
 from ingestd.config.reading import read_source
 from ingestd.config.source import SourceSpec
 from ingestd.formats import FORMATS
@@ -63,12 +65,22 @@ def read_rows(
         reading.faults.update(fault.rule for fault in text.faults.values())
         for index, fault in list(text.faults.items())[: 3 - len(reading.first_faults)]:
             reading.first_faults[chunk.start.row + index + 1] = fault
+        frame = _without_headers(text.frame, layout)
         for place, evidence in enumerate(columns):
             if evidence is not None:
-                evidence.see(text.frame[_short_name(place)])
+                evidence.see(frame[_short_name(place)])
         if extent.is_reached(reading):
             reading.is_whole = chunk.end == found.chunks[-1].end
             return
+
+
+def _without_headers(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """The rows but for those that repeat the header, which the daemon does not load either."""
+    for cells in layout.outline.header if layout.is_named else ():
+        own = zip(frame.columns, cells, strict=False)
+        is_header = pl.all_horizontal(pl.col(name).fill_null("") == cell for name, cell in own)
+        frame = frame.filter(~is_header)
+    return frame
 
 
 def _short_name(place: int) -> str:

@@ -142,7 +142,7 @@ def _rules(column: Column) -> Iterator[tuple[str, Any]]:
         yield ("one_of", sorted(evidence.values or ())) if is_choice else (
             "max_length", evidence.longest
         )  # fmt: skip
-    elif kind.spec.type not in ("bool", "json"):
+    elif kind.spec.type not in ("bool", "json", "duration"):
         yield from zip(("min", "max"), column.bounds, strict=True)
 
 
