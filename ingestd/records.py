@@ -66,6 +66,8 @@ class FoundFile:
     found_at: datetime
     manifest: Path | None = None
     """The side file that tells what it holds, and goes where it goes."""
+    replaces: str | None = None
+    """The id of the file in whose place it is to be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ class ClaimedFile:
     found_at: datetime
     attempts: int = 1
     manifest: Path | None = None
+    replaces: str | None = None
 
 
 class Violation(NamedTuple):

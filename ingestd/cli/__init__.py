@@ -283,6 +283,28 @@ def dismiss(
 
 
 @app.command()
+def replace(
+    file: FileArgument,
+    new_file: Annotated[
+        Path, typer.Argument(metavar="NEWFILE", exists=True, dir_okay=False, help="The right one")
+    ],
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Move it to archive or failed, as the daemon does")
+    ] = False,
+) -> None:
+    """Load a corrected file in the place of a loaded one.
+
+    Readers see the old rows until all new ones are stored, and never both. When the new file does
+    not load, the old one stays.
+    """
+    from ingestd.cli.replace import replace_file
+
+    raise typer.Exit(replace_file(config, file, new_file, is_archiving=archive, as_json=as_json))
+
+
+@app.command()
 def audit(file: FileArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Prove, row by row, that a loaded file is stored as its original says.
 

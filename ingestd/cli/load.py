@@ -53,6 +53,8 @@ class LoadOptions:
     wait_s: float
     is_verbose: bool
     as_json: bool
+    replaces: str | None = None
+    """The id of a file in whose place the rows are to be seen."""
 
 
 def load_files(
@@ -93,7 +95,7 @@ async def _load(
             await engine.prepare()
         if waiting.cancelled_caught:
             raise store_away(options.wait_s)
-        shot = OneShot(engine, source, options.wait_s)
+        shot = OneShot(engine, source, options.wait_s, options.replaces)
         with open_display(stderr(), is_plain=options.is_verbose) as display:
             await shot.run(paths, display)
     return shot

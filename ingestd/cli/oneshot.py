@@ -88,6 +88,8 @@ class OneShot:
     source: SourceSpec
     wait_s: float
     """How long MongoDB may be away before this gives up."""
+    replaces: str | None = None
+    """The id of a file in whose place the rows are to be seen."""
     ended: dict[Path, Ended] = field(default_factory=dict)
     stopped_by: signal.Signals | None = None
     _at_work: dict[Path, _AtWork] = field(default_factory=dict)
@@ -131,7 +133,9 @@ class OneShot:
             async with turns:
                 try:
                     manifest = self.source.manifest_of(path)
-                    found = FoundFile(self.source.name, path, look(path), now(), manifest)
+                    found = FoundFile(
+                        self.source.name, path, look(path), now(), manifest, self.replaces
+                    )
                 except FileUnavailable as error:
                     self.ended[path] = Ended(path, 0.0, None, error.message, error.hint)
                     return

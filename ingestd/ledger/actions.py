@@ -27,6 +27,7 @@ class Action(StrEnum):
     FORGET = "forget"
     DISMISS = "dismiss"
     REPLAY = "replay"
+    REPLACE = "replace"
 
 
 @dataclass(frozen=True, slots=True)

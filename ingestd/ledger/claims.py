@@ -203,6 +203,8 @@ class Claims:
         """Go on where a crash or a stop left off; from the start when the rules changed since."""
         is_stale = known["has_stale_rows"] or known["config_hash"] != config_hash
         change: Document = {**place_fields(found), "config_hash": config_hash}
+        if found.replaces is not None:
+            change["replaces"] = found.replaces
         if is_stale:
             change |= {**progress_fields(_START, Counts()), "has_stale_rows": True}
         fresh = await self._change(known["_id"], change)
@@ -228,6 +230,7 @@ class Claims:
             **progress_fields(_START, Counts()), "has_stale_rows": True, "failures": failures,
             **path_fields("archived_to", None), "is_put_away": False, "retry_at": None,
             "replaced_by": None, "has_rows": False, "is_forgotten": False, "replayed": None,
+            "replaces": found.replaces,
         }  # fmt: skip
         fresh = await self._change(known["_id"], change)
         if fresh is None:

@@ -74,7 +74,7 @@ def new_entry(found: FoundFile, sha256: str, processed_at: datetime) -> Document
         "processed_at": processed_at, "finished_at": None,
         **progress_fields(Position(), Counts()), "has_stale_rows": False,
         **path_fields("archived_to", None), "is_put_away": False, "config_hash": None,
-        "error": None,
+        "error": None, "replaces": found.replaces,
     }  # fmt: skip
 
 
@@ -85,4 +85,5 @@ def as_claimed(found: FoundFile, entry: Document) -> ClaimedFile:
         name=displayable(found.path.name), path=found.path, stat=found.stat,
         sha256=entry["sha256"], processed_at=entry["processed_at"],
         found_at=found.found_at, attempts=entry["attempts"], manifest=found.manifest,
+        replaces=entry.get("replaces"),
     )  # fmt: skip

@@ -101,7 +101,7 @@ class Ledger:
         """
         file = commit.file
         async with self._commits[file.source_name]:  # none of two may overlook the other
-            replaced = await self._replaced_by(file) if commit.is_replacing else {}
+            replaced = await self._replaced_by(commit)
             changes = [
                 ({"_id": identity}, {"$set": _undone_by(newer)})
                 for identity, newer in replaced.items()
@@ -124,7 +124,7 @@ class Ledger:
         What MongoDB does not take together is committed one by one: a file that is committed
         already is committed again, and none learns of the refusal of another.
         """
-        plain = [commit for commit in commits if not commit.is_replacing]
+        plain = [one for one in commits if not (one.is_replacing or one.file.replaces)]
         changes = [(_attempt(commit.file), {"$set": _loaded(commit)}) for commit in plain]
         if len(plain) > 1 and await self._are_made(changes) and len(plain) == len(commits):
             return [FileState.LOADED] * len(plain)
@@ -145,20 +145,30 @@ class Ledger:
         except (FileTaken, StoreRefused) as refusal:
             return refusal
 
-    async def _replaced_by(self, file: ClaimedFile) -> dict[str, str]:
-        """Of the files of that name that can be seen, and this one: all but the newest."""
-        match = {
-            "source_name": file.source_name, "name": file.name,
-            "state": {"$in": _COMMITTED}, "_id": {"$ne": file.file_id},
-        }  # fmt: skip
+    async def _replaced_by(self, commit: Commit) -> dict[str, str]:
+        """Files that are seen no more, and which one is seen instead: it may be this one."""
+        file, replaced = commit.file, dict[str, str]()
+        if commit.is_replacing:
+            match = {
+                "source_name": file.source_name, "name": file.name, "_id": {"$ne": file.file_id}
+            }  # fmt: skip
+            versions = [(file.processed_at, file.file_id), *await self._find_versions(match)]
+            *older, (_, newest) = sorted(versions)
+            replaced = {identity: newest for _, identity in older}
+        if file.replaces is not None:
+            named = await self._find_versions({"_id": file.replaces})
+            replaced |= {identity: file.file_id for _, identity in named}
+        return replaced
+
+    async def _find_versions(self, match: Document) -> list[tuple[datetime, str]]:
+        """Those of these files that can be seen: their runs and ids."""
         found = await self._mongo.patiently(
             "finding earlier versions",
-            lambda: self._mongo.find(FILES, match, projection={"processed_at": 1}),
+            lambda: self._mongo.find(
+                FILES, {**match, "state": {"$in": _COMMITTED}}, projection={"processed_at": 1}
+            ),
         )
-        versions = [(file.processed_at, file.file_id)]
-        versions += [(version["processed_at"], version["_id"]) for version in found]
-        *older, (_, newest) = sorted(versions)
-        return {identity: newest for _, identity in older}
+        return [(version["processed_at"], version["_id"]) for version in found]
 
     # endings
 

@@ -134,7 +134,8 @@ def _outcome(
 async def _clean_up(desk: Desk, committed: Sequence[Committed]) -> None:
     """Rows that the files replaced, and failures that are mended."""
     source = committed[0].source
-    if source.load.on_changed_file == "replace":
+    is_replacing = any(one.file.replaces for one in committed)
+    if is_replacing or source.load.on_changed_file == "replace":
         await remove_undone(desk.ledger, desk.loader, [source.name])
     for one in committed:
         if one.file.attempts > 1:

@@ -15,6 +15,7 @@ from ingestd.wayback.audit import Audit, audit
 from ingestd.wayback.dismiss import dismiss, finish_dismiss
 from ingestd.wayback.forget import forget
 from ingestd.wayback.receipt import receipt
+from ingestd.wayback.replace import begin_replace
 from ingestd.wayback.replay import finish_replay, refused_files, replay
 from ingestd.wayback.retry import finish_retry, retry
 from ingestd.wayback.undo import finish_undo, undo
@@ -22,6 +23,7 @@ from ingestd.wayback.undo import finish_undo, undo
 __all__ = [
     "Audit",
     "audit",
+    "begin_replace",
     "dismiss",
     "finish_actions",
     "forget",

@@ -338,6 +338,22 @@ def test_replay_stores_rows_that_a_mended_rule_lets_pass(
     assert ingestd("replay", "--source", "oders").returncode == 2
 
 
+def test_a_file_is_replaced_and_audited(
+    ingestd: Run, tmp_path: Path, mongo_uri: str, database: str
+) -> None:
+    ingestd("load", write(tmp_path / "a.csv", "A-1,5"), "--source", "orders")
+    assert ingestd("replace", "a.csv", write(tmp_path / "b.csv", "A-1,6")).returncode == 0
+    done = ingestd("audit", "b.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == ("b.csv: 1 rows are all there: 1 documents, 0 rejections, 0 filtered\n")
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        client[database]["orders"].update_many({}, {"$set": {"amount": 7.0}})
+    done = ingestd("audit", "b.csv")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: b.csv, row 1: amount is 7.0 and should be 6.0\n"
+    assert json.loads(ingestd("audit", "b.csv", "--json").stdout)["is_right"] is False
+
+
 def test_what_cannot_be_done_with_a_file_ends_with_1_and_a_hint(
     ingestd: Run, tmp_path: Path
 ) -> None:
