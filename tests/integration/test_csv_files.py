@@ -284,6 +284,17 @@ def test_bytes_of_another_encoding_cost_their_own_rows(write: Callable[[bytes], 
         assert outcome.faults == {i: ("encoding", lines[i]) for i in range(0, 1000, 3)}
 
 
+@pytest.mark.parametrize("start", ["\ufeff", "x^", "x\1", "\x1f", "(", "PK", "BZh", "PAR1"])
+def test_a_chunk_may_begin_like_another_kind_of_file(
+    start: str, write: Callable[[bytes], Path]
+) -> None:
+    rows = [(f"{start}{i}", "x" * 9) for i in range(100)]
+    path = write("".join(f"{a},{b}\n" for a, b in [("a", "b"), *rows]).encode())
+    for chunk_bytes in WHATEVER_CUTS:
+        outcome = outcome_of(path, source_of(["a", "b"]), Limits(chunk_bytes))
+        assert list(outcome.rows.values()) == rows
+
+
 @pytest.mark.parametrize("is_quoted", [True, False])
 def test_null_values_are_null_whether_quoted_or_not(
     is_quoted: bool, write: Callable[[bytes], Path]

@@ -16,7 +16,11 @@ from ingestd.formats.drift import safe_names
 from ingestd.formats.text import Positions, TextChunk
 from ingestd.records import ROW
 
-_BOM = b"\xef\xbb\xbf"
+_MISREAD = (b"\xef\xbb\xbf", b"x\1", b"x^")
+"""Where Polars sees a byte order mark, or zlib streams, at the beginning of what is text here."""
+
+_GUARD = "\ufffd".encode()
+"""A cell in front of such text. No delimiter, quote or line end is part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,10 @@ class Parser:
         csv = self.source.csv
         places = [_place(index) for index in range(len(self.columns))]
         separator = chr(self.dialect.delimiter)
-        # Polars takes a first byte order mark away, and as many fields as the first record has
-        is_guarded = octets.startswith(_BOM) or csv.ragged != "reject"
+        # Polars also takes it that all records have as many fields as the first one
+        is_guarded = octets.startswith(_MISREAD) or csv.ragged != "reject"
         if is_guarded:
-            octets = b"\1" + separator.encode() * (len(places) - 1) + b"\n" + octets
+            octets = _GUARD + separator.encode() * (len(places) - 1) + b"\n" + octets
         frame = pl.read_csv(
             octets,
             has_header=False,

@@ -17,7 +17,12 @@ SEPARATOR = "\x1f"
 # Unicode's noncharacters, "intended for process-internal uses" (core specification, 23.7)
 _QUOTE, _DELIMITER, _END, _FEED, _RETURN, _UNIT, _MARK = map(chr, range(0xFDD0, 0xFDD7))
 ESCAPED_END = _END
-PLACEHOLDERS = re.compile("[\ufdd0-\ufdd6]")
+PLACEHOLDERS = frozenset((_QUOTE, _DELIMITER, _END, _FEED, _RETURN, _UNIT, _MARK))
+
+
+def has_placeholders(text: str) -> bool:
+    """Whether a file's own text holds what only stands for something else here."""
+    return not text.isascii() and any(mark in text for mark in PLACEHOLDERS)
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Script:
     @property
     def placeholders(self) -> Iterator[str]:
         """What stands for something else wherever it is."""
-        return filter(PLACEHOLDERS.match, self.hidden)
+        return filter(PLACEHOLDERS.__contains__, self.hidden)
 
     def rewrite(self, text: str) -> str:
         """Whole records, which hold no placeholders, in the canonical dialect."""

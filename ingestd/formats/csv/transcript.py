@@ -8,8 +8,10 @@ import numpy as np
 
 from ingestd.config.encodings import encode, unit_bytes
 from ingestd.formats.csv.dialect import NEWLINE
-from ingestd.formats.csv.script import ESCAPED_END, PLACEHOLDERS, Script
+from ingestd.formats.csv.script import ESCAPED_END, PLACEHOLDERS, Script, has_placeholders
 from ingestd.formats.text import Positions, ends_of
+
+_NO_CHARACTERS = {ord(mark): "\ufffd" for mark in PLACEHOLDERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def _decode(block: bytes, ends: Positions, script: Script) -> tuple[str, dict[in
         text = block[: ends[-1] if ends.size else 0].decode(script.codec)
     except UnicodeDecodeError:
         text = ""
-    if text.count(script.record_end) == ends.size and not PLACEHOLDERS.search(text):
+    if text.count(script.record_end) == ends.size and not has_placeholders(text):
         return text, {}
     starts = np.concatenate(([0], ends[:-1])).tolist()
     lines = [_decode_line(block[a:b], script) for a, b in zip(starts, ends.tolist(), strict=True)]
@@ -72,9 +74,9 @@ def _decode_line(line: bytes, script: Script) -> tuple[str, str]:
         fault = f"byte 0x{line[error.start]:02x} is not {script.codec}"
         text = line.decode(script.codec, "replace")
     text = text.removesuffix(script.record_end)
-    if script.record_end in text or PLACEHOLDERS.search(text):
+    if script.record_end in text or has_placeholders(text):
         fault = fault or "it holds what is no character"
-        text = PLACEHOLDERS.sub("\ufffd", text).replace(script.record_end, "\ufffd")
+        text = text.translate(_NO_CHARACTERS).replace(script.record_end, "\ufffd")
     return text + script.record_end, fault
 
 
