@@ -55,6 +55,8 @@ def _differences(first: Layout, other: Layout) -> Iterator[str]:
         yield "without names for all columns the files have to be laid out alike"
     if other.encoding != first.encoding and _ASCII not in (other.encoding, first.encoding):
         yield f"its encoding is {other.encoding}, not {first.encoding}"
+    if other.record_end != first.record_end:
+        yield "its records end otherwise"
     if other.footer_records != first.footer_records:
         yield "it ends with another number of lines that are no rows"
     if other.outline.comment and first.outline.comment not in ("", other.outline.comment):

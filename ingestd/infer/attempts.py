@@ -48,6 +48,11 @@ class Read:
         return [column.type for column in self.decision.columns]
 
     @property
+    def filled(self) -> int:
+        """Values in all rows that could be read."""
+        return sum(evidence.filled for evidence in self.evidence)
+
+    @property
     def is_empty(self) -> bool:
         """Whether not one row could be read."""
         return not any(evidence.rows for evidence in self.evidence)
@@ -68,7 +73,8 @@ class Reader:
             best = min([best, *self._read_otherwise(best.layout)], key=lambda read: read.unread)
         if best.faults["too_few_fields"]:
             padded = self._read(replace(best.layout, ragged="pad"))
-            if padded.types == best.types or best.is_empty:
+            is_same = padded.types == best.types and padded.filled > best.filled
+            if is_same or best.is_empty:
                 return padded
         return best
 

@@ -15,7 +15,7 @@ from ingestd.infer.outline import (
     footer_records,
     without_comments,
 )
-from ingestd.infer.samples import Sample
+from ingestd.infer.samples import CR_CR_LF, Sample
 
 _ALL = -1
 _SEPARATOR_LINE = re.compile(r'"?sep=(.{1,16}?)"?\n', re.IGNORECASE)
@@ -32,6 +32,7 @@ class Layout:
     """None is called like another."""
     footer_records: int = 0
     ragged: str = "reject"
+    record_end: str = "auto"
     has_one_start: bool = True
     """Whether the header stands on the same line in all files."""
 
@@ -76,11 +77,12 @@ class Layout:
     def _dialect_options(self) -> dict[str, Any]:
         defaults = {
             "delimiter": ",", "quote": '"', "escape": "doubled", "encoding": "utf-8",
-            "ragged": "reject", "comment": "", "skip_footer": 0,
+            "record_end": "auto", "ragged": "reject", "comment": "", "skip_footer": 0,
         }  # fmt: skip
         options = {
             "delimiter": self.dialect.delimiter, "quote": self.dialect.quote,
-            "escape": self.dialect.escape, "encoding": self.encoding, "ragged": self.ragged,
+            "escape": self.dialect.escape, "encoding": self.encoding,
+            "record_end": self.record_end, "ragged": self.ragged,
             "comment": self.outline.comment, "skip_footer": self.footer_records,
         }  # fmt: skip
         return {key: value for key, value in options.items() if value != defaults[key]}
@@ -106,6 +108,7 @@ def layout_in(sample: Sample, dialect: Dialect) -> Layout:
         storable_names(outline.names or ("",) * outline.width),
         footer_records(list(dialect.records(end, most=_ALL)), outline.width),
         "rescue" if outline.has_blank_extras else "reject",
+        CR_CR_LF if sample.record_end == CR_CR_LF else "auto",
     )  # fmt: skip
 
 

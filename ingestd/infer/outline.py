@@ -22,6 +22,7 @@ _VALUE = re.compile(
     """
 )
 """Cells that are hardly ever the name of a column."""
+_TOTAL = re.compile(r"(?i)(?:(?:sub|grand|all)[ -]?)?(?:totals?|totale|sum|summe|gesamt|somme)\b")
 _YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 
 
@@ -92,10 +93,42 @@ def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
 
 
 def footer_records(records: Sequence[Record], width: int) -> int:
-    """How many of the last records are no rows: notes below the table."""
+    """How many of the last records are no rows: notes or totals below the table.
+
+    What is skipped below one file is skipped below all, where it may be a row. So a cut-off row
+    is none, nor are blanks and control characters that happen to end a file.
+    """
     last = records[-_MOST_FOOTER_LINES:]
-    are_notes = [len(record.cells) < max(width / 2, 2) and width > 1 for record in last]
-    return next((n for n, is_note in enumerate(reversed(are_notes)) if not is_note), 0)
+    valued = [place for place in range(width) if _is_mostly_valued(records, place)]
+    are_below = [_is_note(record, width) or _is_total(record, width, valued) for record in last]
+    count = next((n for n, is_below in enumerate(reversed(are_below)) if not is_below), 0)
+    has_text = any(
+        _has_text(cell) for record in records[len(records) - count :] for cell in record.cells
+    )
+    return count if has_text else 0
+
+
+def _is_note(record: Record, width: int) -> bool:
+    is_short = len(record.cells) < max(width / 2, 2) and width > 1
+    return is_short and not (_cell(record, 0) and _is_value(record, 0))
+
+
+def _is_total(record: Record, width: int, valued: Sequence[int]) -> bool:
+    """Whether a word for a sum, or the only text of all, stands where the rows have values."""
+    filled = [place for place in range(width) if _cell(record, place)]
+    if len(filled) * 2 > width or not filled or filled[0] not in valued:
+        return False
+    is_word = _TOTAL.match(_cell(record, filled[0])) is not None
+    return is_word or (len(filled) == 1 and not _is_value(record, filled[0]))
+
+
+def _is_mostly_valued(records: Sequence[Record], place: int) -> bool:
+    filled = [record for record in records if _cell(record, place)]
+    return 2 * sum(_is_value(record, place) for record in filled) > len(filled)
+
+
+def _has_text(cell: str) -> bool:
+    return any(character.isprintable() and not character.isspace() for character in cell)
 
 
 def _width(records: Sequence[Record]) -> int:

@@ -12,12 +12,16 @@ from ingestd.records import FileStat
 
 _SAMPLE_BYTES = 2**20
 _END_BYTES = 2**16
+CR_CR_LF = "\r\r\n"
 _CSV = SourceSpec.model_validate({"name": "a", "file_pattern": "a", "schema": {"a": "string"}})
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The first and the last lines of a file; each ends with LF, whatever it ends with there."""
+    """The first and the last lines of a file; each ends with LF, whatever it ends with there.
+
+    Nothing is known of the last lines of a file of which only the first bytes were looked at.
+    """
 
     path: Path
     encoding: Encoding
@@ -47,21 +51,30 @@ def take_sample(path: Path, stat: FileStat, most_bytes: int) -> Sample:
     start = head.decode(encoding.name, "replace").removeprefix("\ufeff")
     record_end = _record_end(start)
     if seen > len(head):
-        start = start[: start.rfind(record_end) + 1]
-    end = tail[-_END_BYTES:].decode(encoding.name, "replace")
+        start = start[: start.rfind(record_end) + len(record_end)]
+    end = "" if block else tail[-_END_BYTES:].decode(_without_mark(encoding.name, head), "replace")
     return Sample(
         path, encoding, record_end, _with_lf(start, record_end), _with_lf(end, record_end)
     )
 
 
+def _without_mark(encoding: str, head: bytes) -> str:
+    """The encoding of text from the middle of a file, which has no byte order mark."""
+    if encoding not in ("utf-16", "utf-32"):
+        return encoding
+    return f"{encoding}-be" if head[:2] in (b"\xfe\xff", b"\0\0") else f"{encoding}-le"
+
+
 def _record_end(text: str) -> str:
+    """CR CR LF is what CRLF becomes when it is written as text once more."""
     if "\n" in text:
-        return "\n"
+        return CR_CR_LF if text.count(CR_CR_LF) == text.count("\n") else "\n"
     return "\r" if "\r" in text else "\n"
 
 
 def _with_lf(text: str, record_end: str) -> str:
     """Lines as Python's reader shall see them: CR ends none unless all lines end with it."""
     if record_end == "\n":
-        return text.replace("\r\n", "\n").replace("\r", " ")
+        text = text.replace("\r\n", "\n").removesuffix("\r")
+        return text.replace("\r", " ")
     return text.replace(record_end, "\n")

@@ -1,5 +1,6 @@
 """A source inferred from sample files: what it says, and that it reads every row of them."""
 
+import codecs
 import gzip
 import json
 import pickle
@@ -19,6 +20,7 @@ from ingestd.files import look
 from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
 from ingestd.infer import Inferred, Wanted, infer
+from ingestd.infer.samples import take_sample
 from ingestd.refine import Plan, check_source, refine, schema_of
 
 SAMPLES = sorted((Path(__file__).parents[1] / "data" / "infer").glob("*.csv"))
@@ -99,6 +101,26 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1" + bytes(range(256)) * 10)
     with pytest.raises(FileRefused, match="Parquet"):
         inferred_from(path)
+
+
+@pytest.mark.parametrize("end", ["4", "4\n", "   \n \n", "\x1a", "\0\0\0\0", "\r"])
+def test_no_row_of_another_file_is_lost_to_a_damaged_end(sample: Any, end: str) -> None:
+    path = sample("id,name,day\n1,Ada,2024-01-31\n2,Bob,2024-02-01\n3,Cyd,2024-02-02\n" + end)
+    assert inferred_from(path).source.csv.skip_footer == 0
+
+
+def test_no_footer_is_seen_where_only_the_beginning_of_a_file_is_read(sample: Any) -> None:
+    path = sample("id,name,day\n" + "1,Ada,2024-01-31\n" * 200_000)
+    assert take_sample(path, look(path), 2**20).end == ""
+
+
+def test_the_end_of_a_long_file_has_its_byte_order(tmp_path: Path) -> None:
+    path = tmp_path / "sample.csv"
+    rows = "id,name,day\n" + "1,Ada,2024-01-31\n" * 10_000
+    path.write_bytes(codecs.BOM_UTF16_BE + f"{rows}10000 rows\n".encode("utf-16-be"))
+    source = inferred_from(path).source
+    assert source.csv.skip_footer == 1
+    assert rejections_of(path, source) == []
 
 
 def test_columns_are_matched_by_name_and_those_of_some_files_left_out(sample: Any) -> None:
