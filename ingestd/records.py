@@ -16,6 +16,10 @@ ROW = "__row__"
 """Column that carries a row's place in its chunk (UInt32, from 0) through validation and steps."""
 
 
+REJECTS = ".rejects"
+"""In the names of files with refused rows, which a person mends and drops again."""
+
+
 class FileState(StrEnum):
     """States of a file in the ledger (``design``: claimed → loading → loaded → archived)."""
 
@@ -174,6 +178,8 @@ class FileLayout:
     is_packed: bool = False
     """Its chunks are no byte ranges of the file: they go to workers with their bytes."""
     drift: Drift = NO_DRIFT
+    told_sum: str | None = None
+    """What its trailer says that a column adds up to."""
 
     @property
     def row_count(self) -> int:

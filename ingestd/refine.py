@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 
@@ -264,6 +265,27 @@ def _ends(documents: Sequence[bytes]) -> bytes:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def add_up(plan: Plan, chunk: Chunk, column: str) -> Decimal:
+    """The exact sum of a column of numbers over a chunk; what is no number adds nothing."""
+    source = compile_source(plan.source).source
+    text = FORMATS[source.format].read([chunk], plan.shape, source, plan.limits)
+    return Decimal(_exact(source, column, text.frame).sum())
+
+
+def read_number(source: SourceSpec, column: str, text: str) -> Decimal | None:
+    """A number that is written as those of the column are; ``None``: it is none."""
+    number: Decimal | None = _exact(source, column, pl.DataFrame({column: [text], ROW: [0]})).item()
+    return number
+
+
+def _exact(source: SourceSpec, column: str, texts: pl.DataFrame) -> pl.Series:
+    """The numbers of a column, without what floats would make of them."""
+    decimal = {"type": "decimal", "precision": 34, "scale": 10}
+    columns = {**source.columns, column: source.columns[column].model_copy(update=decimal)}
+    exact = source.model_copy(update={"columns": columns})
+    return typed_values(exact, texts, (column,))[column]
 
 
 def digest_values(plan: Plan, chunk: Chunk) -> dict[str, bytes]:

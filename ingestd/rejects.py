@@ -25,7 +25,7 @@ from ingestd.files import (
 )
 from ingestd.ledger import now
 from ingestd.mongo import Document, Mongo, row_id, rows_of
-from ingestd.records import ClaimedFile, Rejections, Shape
+from ingestd.records import REJECTS, ClaimedFile, Rejections, Shape
 from ingestd.rejections import joined, raw_octets
 
 ERRORS = "errors"
@@ -272,7 +272,7 @@ def _place(temporary: Path, file: ClaimedFile, shape: Shape) -> Path:
 
     Durable once the directory is.
     """
-    ending = f".rejects{shape.suffix}"
+    ending = f"{REJECTS}{shape.suffix}"
     path = temporary.with_name(name_with(file.path.name, ending))
     try:
         rename_new(temporary, path)

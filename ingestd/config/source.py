@@ -177,6 +177,7 @@ class CsvSpec(Section):
         return self.header_lines if self.header else 0
 
 
+FieldNumber = Annotated[int, Field(ge=1, le=10_000)]
 Place = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -209,6 +210,23 @@ class ManifestSpec(Section):
 
     suffix: DoneMarker
     """With ``.count``, that of ``a.csv`` is ``a.csv.count``; the file waits for it."""
+
+
+class SumSpec(Section):
+    """A column, and the field of the trailer that tells what its values add up to."""
+
+    column: str
+    field: FieldNumber
+
+
+class TrailerSpec(Section):
+    """The last record of each file: no data, it tells what the file holds. Fields count from 1."""
+
+    prefix: str = Field(min_length=1, max_length=100)
+    """How the record begins, without quotes: ``TRL|``."""
+    count: FieldNumber | None = None
+    """The field with the number of rows."""
+    sum: SumSpec | None = None
 
 
 class LoadSpec(Section):
@@ -256,6 +274,7 @@ class SourceSpec(Section):
     done_marker: DoneMarker | None = None
     """Suffix of the file that says "complete" (``.done``); else files settle by themselves."""
     manifest: ManifestSpec | None = None
+    trailer: TrailerSpec | None = None
     overdue_after: Seconds | None = Field(default=None, gt=0)
     """Longest usual time between two files, seconds; later the source counts as overdue."""
     csv: CsvSpec = CsvSpec()

@@ -14,7 +14,12 @@ from ingestd.pipeline.finish import commit_all, finish_all
 from ingestd.pipeline.job import ChunkTask, FileJob
 from ingestd.pipeline.lanes import Lanes
 from ingestd.pipeline.policy import cause_of, describe, reaction_to
-from ingestd.pipeline.survey import find_repeats, require_within_budget, try_whole_file
+from ingestd.pipeline.survey import (
+    find_repeats,
+    require_told_sum,
+    require_within_budget,
+    try_whole_file,
+)
 from ingestd.pipeline.together import load_together
 from ingestd.records import NO_DRIFT, ClaimedFile, FileLayout, FileResult
 from ingestd.refine import Repeats
@@ -110,6 +115,8 @@ class Loading:
         repeats: list[Repeats | None] = [None] * len(chunks)
         if unique_columns(job.source):
             repeats = [*await find_repeats(job.plan, job.layout, self.desk.workers)]
+        if not job.claim.start.row:
+            await require_told_sum(job.plan, job.layout, self.desk.workers)
         is_limited = job.source.errors.has_budget and not job.claim.ignores_budget
         if is_limited and not job.claim.start.row:
             await self._spend_budget(job, repeats)

@@ -1,6 +1,7 @@
-"""What must be known of a whole file before any of it is loaded: repeats, and the error budget."""
+"""What must be known of a whole file before it is loaded: repeats, a sum, the error budget."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import anyio
@@ -10,9 +11,10 @@ import numpy.typing as npt
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileHeld
+from ingestd.formats.csv.trailer import TRAILER_HINT
 from ingestd.pipeline.chunks import ready_chunks
 from ingestd.records import Chunk, Counts, FileLayout, Rejections
-from ingestd.refine import Plan, Repeats, compile_source, digest_values, refine
+from ingestd.refine import Plan, Repeats, add_up, compile_source, digest_values, read_number, refine
 from ingestd.rejections import head
 from ingestd.workers import Workers, run_twice
 
@@ -61,6 +63,28 @@ def _repeats_of(
         )
         for column, rows in repeated.items()
     }
+
+
+async def require_told_sum(plan: Plan, layout: FileLayout, workers: Workers) -> None:
+    """Raises FileHeld when a column does not add up to what the trailer says."""
+    source = compile_source(plan.source).source
+    if layout.told_sum is None or source.trailer is None or source.trailer.sum is None:
+        return
+    column = source.trailer.sum.column
+    told, total = read_number(source, column, layout.told_sum), Decimal(0)
+    if told is None:
+        message = f"the trailer says that {column} adds up to {layout.told_sum!r}, no number"
+        raise FileHeld("bad_trailer", message, "does trailer.sum name the right field?")
+    chunks = ready_chunks(layout, layout.chunks, source, plan.limits)
+    async for part in _in_order(workers, lambda chunk: (add_up, plan, chunk, column), chunks):
+        total += part
+    if total != told:
+        found = f"{column} adds up to {_plain(total)}, the trailer says {_plain(told)}"
+        raise FileHeld("trailer_mismatch", found, TRAILER_HINT)
+
+
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
 
 
 async def try_whole_file(

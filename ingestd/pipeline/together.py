@@ -28,7 +28,8 @@ Refined = tuple[FileJob, RefinedChunk]
 def can_go_together(source: SourceSpec, claim: Claim, layout: FileLayout) -> bool:
     """Whether nothing has to be known or removed first, and one chunk is all there is."""
     is_new = claim.verdict is Verdict.LOAD and claim.file.attempts == 1 and not claim.is_stale
-    return is_new and len(layout.chunks) == 1 and not unique_columns(source)
+    needs_survey = unique_columns(source) or layout.told_sum is not None
+    return is_new and len(layout.chunks) == 1 and not needs_survey
 
 
 async def load_together(desk: Desk, jobs: Sequence[FileJob]) -> Mapping[str, Ended]:

@@ -20,7 +20,7 @@ from ingestd.formats.limits import Limits
 from ingestd.ledger import now
 from ingestd.pipeline.chunks import ready_chunks
 from ingestd.pipeline.manifest import broken_promise
-from ingestd.pipeline.survey import find_repeats, require_within_budget
+from ingestd.pipeline.survey import find_repeats, require_told_sum, require_within_budget
 from ingestd.records import Counts, FileLayout, FoundFile, RefinedChunk
 from ingestd.refine import Plan, Repeats, refine
 from ingestd.rejections import head
@@ -75,6 +75,7 @@ async def try_file(path: Path, source: SourceSpec, limits: Limits, most_shown: i
         _add(trial, refined, most_shown)
     trial.seconds = time.monotonic() - started
     try:
+        await require_told_sum(plan, layout, ThisProcess())
         require_within_budget(trial.counts, source)
     except FileHeld as held:
         trial.held = trial.held or held

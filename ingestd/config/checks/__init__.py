@@ -9,6 +9,7 @@ from ingestd.config.checks.fixed import check_fixed
 from ingestd.config.checks.load import check_load
 from ingestd.config.checks.manifest import check_manifest
 from ingestd.config.checks.rules import check_rules
+from ingestd.config.checks.trailer import check_trailer
 from ingestd.config.naming import dotted
 from ingestd.errors import Problem
 
@@ -19,6 +20,7 @@ CHECKS: tuple[Callable[[Draft], Iterator[Finding]], ...] = (
     check_rules,
     check_load,
     check_manifest,
+    check_trailer,
 )
 
 

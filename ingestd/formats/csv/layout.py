@@ -11,10 +11,11 @@ from ingestd.formats.csv.dialect import Dialect, dialect_of
 from ingestd.formats.csv.header import Beginning, Unfinished, read_header
 from ingestd.formats.csv.look import LOOK_BYTES, look_at
 from ingestd.formats.csv.records import Scan, find_records
+from ingestd.formats.csv.trailer import told_sum
 from ingestd.formats.csv.transcript import transcribe
 from ingestd.formats.drift import drift_of, fitted, named_columns
 from ingestd.formats.limits import Limits
-from ingestd.records import Chunk, FileLayout, FileStat, Position, Shape
+from ingestd.records import REJECTS, Chunk, FileLayout, FileStat, Position, Shape
 
 _MAX_WAITING_BYTES = 2**26
 """More without a record is no CSV: reading on would break the memory bound."""
@@ -44,17 +45,21 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
     with opened(path, stat, source, limits) as content:
         shape, dialect = _shape_of(content, source, limits)
         content.skip(len(shape.header))
-        cutter = _Cutter(Scan(dialect, limits.max_record_bytes), source.csv.skip_footer)
+        scan = Scan(dialect, limits.max_record_bytes)
+        cutter = _Cutter(scan, source.csv.skip_footer + (source.trailer is not None))
         cuts = list(_joined(cutter.cuts(content)))
         if not any(cut.rows for cut in cuts):
             raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
     start = Position(len(shape.header), 0, dialect.ending.count_lines(shape.header))
     chunks = tuple(_place(cuts, start, path, stat))
+    told = None
+    if REJECTS not in path.name:  # such a file has the trailer of another
+        told = told_sum(cutter.footer, chunks[-1].end.row, scan, source)
     drift = drift_of(shape.columns, source)
     if (own := fitted(source, drift)) is not source:
         shape = replace(shape, columns=named_columns(shape.columns, own))
     shape = replace(shape, footer=cutter.footer) if cutter.footer else shape
-    return FileLayout(content.sha256, shape, chunks, content.is_packed, drift)
+    return FileLayout(content.sha256, shape, chunks, content.is_packed, drift, told)
 
 
 def _shape_of(content: Content, source: SourceSpec, limits: Limits) -> tuple[Shape, Dialect]:
