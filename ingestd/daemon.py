@@ -172,7 +172,7 @@ def make_directories(settings: Settings) -> None:
         ConfigError: one of them cannot be made or written to.
     """
     problems = []
-    for name in ("root", "inbox", "archive", "rejects", "failed"):
+    for name in ("root", "inbox", "archive", "rejects", "failed", "unpacked"):
         path: Path = getattr(settings.paths, name)
         try:
             path.mkdir(parents=True, exist_ok=True)

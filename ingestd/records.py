@@ -72,6 +72,13 @@ class FoundFile:
     """The side file that tells what it holds, and goes where it goes."""
     replaces: str | None = None
     """The id of the file in whose place it is to be seen."""
+    name_in_archive: str | None = None
+    """Of a file that was unpacked from an archive of several: ``a.zip/2024/may.csv``."""
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self.name_in_archive or self.path.name
 
 
 @dataclass(frozen=True, slots=True)

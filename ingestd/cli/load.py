@@ -147,7 +147,7 @@ def _as_document(one: Ended) -> dict[str, object]:
     result, counts = one.result, asdict(one.counts)
     return {
         "file": clean(one.path.name), "path": clean(one.path),
-        "file_id": result.file_id if result else None, "state": one.state.value, **counts,
+        "file_id": (result and result.file_id) or None, "state": one.state.value, **counts,
         "seconds": round(one.seconds, 3), "rows_per_s": round(_rate(one)),
         "rejects_file": _path_text(result.rejects_file if result else None),
         "moved_to": _path_text(result.moved_to if result else None),

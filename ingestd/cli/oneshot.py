@@ -164,7 +164,8 @@ class OneShot:
     async def _follow(self, pipeline: Pipeline, display: Display) -> None:
         while True:
             for job in pipeline.jobs:
-                self._at_work[job.file.path].join(job)
+                if at_work := self._at_work.get(job.file.path):  # else it is in an archive
+                    at_work.join(job)
             unfinished = {p: w.progress for p, w in self._at_work.items() if p not in self.ended}
             display.update(unfinished, self._remark())
             self._require_mongo()

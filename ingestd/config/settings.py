@@ -51,6 +51,8 @@ class PathSettings(Section):
     archive: ConfiguredPath = Path("archive")
     rejects: ConfiguredPath = Path("rejects")
     failed: ConfiguredPath = Path("failed")
+    unpacked: ConfiguredPath = Path("unpacked")
+    """Where the files of an archive lie until they are loaded."""
     mongo: ConfiguredPath = Path("mongo")
     allowed_roots: tuple[ConfiguredPath, ...] = ()
     """Directories outside ``inbox`` in which sources may watch, too."""
@@ -60,7 +62,7 @@ class PathSettings(Section):
     def _make_absolute(cls, path: Path) -> Path:
         return _expand(path).absolute()
 
-    @field_validator("inbox", "archive", "rejects", "failed", "mongo", "allowed_roots")
+    @field_validator("inbox", "archive", "rejects", "failed", "unpacked", "mongo", "allowed_roots")
     @classmethod
     def _place_under_root(cls, value: Path | tuple[Path, ...], info: ValidationInfo) -> object:
         root = info.data.get("root", Path("/"))

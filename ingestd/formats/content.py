@@ -90,8 +90,8 @@ class Content:
     def _become(self, pieces: Iterator[bytes]) -> None:
         """From here on, these are the content."""
         file_bytes = os.fstat(self._stream.fileno()).st_size
-        bounded = _bounded(pieces, file_bytes, self._limits)
-        self._blocks = _as_blocks(bounded, self._limits.chunk_bytes)
+        limited = bounded(pieces, file_bytes, self._limits)
+        self._blocks = _as_blocks(limited, self._limits.chunk_bytes)
         self.is_packed = True
 
     def _as_stream(self) -> io.BufferedReader:
@@ -135,8 +135,12 @@ def _convert(convert: Converter, stream: io.BufferedReader, source: SourceSpec) 
         yield from convert(stream, source)
 
 
-def _bounded(pieces: Iterable[bytes], file_bytes: int, limits: Limits) -> Iterator[bytes]:
-    """The pieces, until they are more than such a file may unpack to."""
+def bounded(pieces: Iterable[bytes], file_bytes: int, limits: Limits) -> Iterator[bytes]:
+    """The pieces, until they are more than a file of that size may unpack to.
+
+    Raises:
+        FileRefused: they are more.
+    """
     by_ratio = max(_ALWAYS_UNPACKED_BYTES, file_bytes * limits.max_unpack_ratio)
     most_bytes = min(by_ratio, limits.max_unpacked_bytes)
     setting = "max_unpack_ratio" if most_bytes == by_ratio else "max_unpacked_bytes"
@@ -185,7 +189,7 @@ def opened(
         raise unreadable(path, error) from error
 
 
-def require_unchanged(stream: io.FileIO, path: Path, stat: FileStat) -> None:
+def require_unchanged(stream: io.IOBase, path: Path, stat: FileStat) -> None:
     """Raises FileUnavailable when somebody wrote to the file since it was found."""
     if changed(os.fstat(stream.fileno()), stat):
         raise file_changed(path)

@@ -1,8 +1,10 @@
-"""Zip archives with one file in them."""
+"""Zip archives: the one file in them as a stream, or several by their names."""
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -17,6 +19,10 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 
 _IS_ENCRYPTED = 0x1  # general purpose bit flag (APPNOTE.TXT, section 4.4.4)
 _SHOWN = 5
+_MOST_MEMBERS = 10_000
+
+SEVERAL_MEMBERS = "several_members"
+"""The error type of an archive that is no file, but many."""
 
 
 def unzip(stream: io.BufferedReader) -> Iterator[bytes]:
@@ -28,9 +34,47 @@ def unzip(stream: io.BufferedReader) -> Iterator[bytes]:
     with (
         refusing_damage("damaged_archive", "the zip archive"),
         zipfile.ZipFile(stream) as archive,
-        archive.open(_only_member(archive)) as content,
     ):
+        yield from _pieces(archive, _only_member(archive))
+
+
+@contextmanager
+def opened_members(
+    stream: io.BufferedReader,
+) -> Iterator[Mapping[str, Callable[[], Iterator[bytes]]]]:
+    """The files in an archive: by name, what gives their content in small pieces.
+
+    Raises:
+        FileRefused: it is damaged, encrypted or no plain archive, or two have one name.
+    """
+    with (
+        refusing_damage("damaged_archive", "the zip archive"),
+        zipfile.ZipFile(stream) as archive,
+    ):
+        members = _members(archive)
+        for member in members:
+            _require_plain(member)
+        _require_different([member.filename for member in members])
+        yield {member.filename: partial(_pieces, archive, member) for member in members}
+
+
+def _pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    with archive.open(member) as content:
         yield from iter(partial(content.read, _PIECE_BYTES), b"")
+
+
+def _require_different(names: Sequence[str]) -> None:
+    if len(names) > _MOST_MEMBERS:
+        raise FileRefused(
+            "wrong_archive", f"the zip archive holds {len(names)} files; allowed: {_MOST_MEMBERS}",
+            "drop several archives",
+        )  # fmt: skip
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise FileRefused(
+            "wrong_archive", f"{name!r} stands in the zip archive {count} times",
+            "which of them is right? Ask the sender",
+        )  # fmt: skip
 
 
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
@@ -39,30 +83,36 @@ def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
             "wrong_format", "this is an Excel workbook (or another Office document)",
             'for workbooks, the source needs format = "excel"',
         )  # fmt: skip
-    members = [member for member in archive.infolist() if _is_content(member)]
+    members = _members(archive)
     if not members:
         raise FileRefused("empty_file", "the zip archive is empty", "ask the sender")
     if len(members) > 1:
         names = ", ".join(repr(member.filename) for member in members[:_SHOWN])
         more = ", …" if len(members) > _SHOWN else ""
         raise FileRefused(
-            "several_members", f"the zip archive holds {len(members)} files: {names}{more}",
+            SEVERAL_MEMBERS, f"the zip archive holds {len(members)} files: {names}{more}",
             "unpack it, or pack each file by itself",
         )  # fmt: skip
     _require_plain(members[0])
     return members[0]
 
 
+def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    return [member for member in archive.infolist() if _is_content(member)]
+
+
 def _is_content(member: zipfile.ZipInfo) -> bool:
     """Whether it is a file of the sender's, and nothing that a Mac put beside it."""
     path = PurePosixPath(member.filename)
-    return not (member.is_dir() or path.name.startswith(".") or path.parts[0] == "__MACOSX")
+    return not (member.is_dir() or path.name.startswith(".") or path.parts[:1] == ("__MACOSX",))
 
 
 def _require_plain(member: zipfile.ZipInfo) -> None:
     path = PurePosixPath(member.filename.replace("\\", "/"))
     reason = ""
-    if path.is_absolute() or ".." in path.parts:
+    if not path.name:
+        reason = "has no name"
+    elif path.is_absolute() or ".." in path.parts:
         reason = "has a name that leads out of the archive"
     elif member.flag_bits & _IS_ENCRYPTED:
         reason = "is encrypted"

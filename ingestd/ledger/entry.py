@@ -59,7 +59,7 @@ def path_in(entry: Mapping[str, Any], name: str) -> Path | None:
 def place_fields(found: FoundFile) -> Document:
     """Where the file lies."""
     return {
-        "name": displayable(found.path.name),
+        "name": displayable(found.name),
         **path_fields("path", found.path),
         **(path_fields("manifest", found.manifest) if found.manifest else {}),
         "size": found.stat.size_bytes,
@@ -82,7 +82,7 @@ def as_claimed(found: FoundFile, entry: Document) -> ClaimedFile:
     """The file as the stages know it."""
     return ClaimedFile(
         file_id=entry["_id"], source_name=found.source_name,
-        name=displayable(found.path.name), path=found.path, stat=found.stat,
+        name=displayable(found.name), path=found.path, stat=found.stat,
         sha256=entry["sha256"], processed_at=entry["processed_at"],
         found_at=found.found_at, attempts=entry["attempts"], manifest=found.manifest,
         replaces=entry.get("replaces"),

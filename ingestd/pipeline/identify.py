@@ -7,6 +7,7 @@ from ingestd.errors import FileRefused, FileUnavailable
 from ingestd.files import digest_of, file_id
 from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
+from ingestd.formats.zips import SEVERAL_MEMBERS
 from ingestd.pipeline.manifest import broken_promise
 from ingestd.records import FileLayout, FoundFile
 
@@ -19,6 +20,13 @@ class Identified:
     sha256: bytes
     layout: FileLayout | None
     refusal: FileRefused | None = None
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether it is no file, but several; where something is said of one, it has to be one."""
+        found, refusal = self.found, self.refusal
+        is_one = found.manifest or found.replaces or found.name_in_archive
+        return refusal is not None and refusal.error_type == SEVERAL_MEMBERS and not is_one
 
     @property
     def file_id(self) -> str:

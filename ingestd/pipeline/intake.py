@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
@@ -10,16 +11,19 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ingestd.config.source import SourceSpec
+from ingestd.errors import FileRefused, FileUnavailable
 from ingestd.ledger import Wanted
 from ingestd.pipeline.alone import Alone, Claimed
+from ingestd.pipeline.archives import Archive
 from ingestd.pipeline.desk import Desk, Ended
-from ingestd.pipeline.errands import run_errands
-from ingestd.pipeline.gather import gather
+from ingestd.pipeline.errands import run_errand, run_errands
+from ingestd.pipeline.gather import gather, runs
 from ingestd.pipeline.identify import Identified, identify
 from ingestd.pipeline.lanes import Lanes
 from ingestd.pipeline.loading import Loading
 from ingestd.pipeline.policy import cause_of, describe
 from ingestd.pipeline.together import can_go_together
+from ingestd.pipeline.unpack import unpack
 from ingestd.records import FileResult, FoundFile
 
 Done = Callable[[FoundFile, FileResult | None, float | None], None]
@@ -45,12 +49,14 @@ class Intake:
     _alone: Alone = field(init=False)
     _slots: anyio.Semaphore = field(init=False)
     _large: anyio.CapacityLimiter = field(init=False)
+    _archives: anyio.CapacityLimiter = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.desk.settings.load
         self._alone = Alone(self.desk, self.loading)
         self._slots = anyio.Semaphore(settings.files_at_once)
         self._large = anyio.CapacityLimiter(settings.large_files_at_once)
+        self._archives = anyio.CapacityLimiter(settings.large_files_at_once)
 
     def has_room(self, size_bytes: int) -> bool:
         """Whether a file of that size need not wait for large ones to end."""
@@ -67,11 +73,16 @@ class Intake:
             async for group in gather(inbox):
                 if self.loading.is_stopping:
                     continue
-                if self._is_large(group[0].stat.size_bytes):
-                    tasks.start_soon(self._take_large, group, outbox)
-                    continue
-                for claimed in await self._take(group):
-                    await self._start(tasks, partial(self._bring_in, claimed, outbox))
+                await self._take_group(group, outbox, tasks)
+
+    async def _take_group(
+        self, group: Sequence[FoundFile], outbox: Lanes, tasks: TaskGroup
+    ) -> None:  # fmt: skip
+        if self._is_large(group[0].stat.size_bytes):
+            tasks.start_soon(self._take_large, group, outbox, tasks)
+            return
+        for claimed in await self._take(group, outbox, tasks):
+            await self._start(tasks, partial(self._bring_in, claimed, outbox))
 
     async def _start(self, tasks: TaskGroup, act: Callable[[], Awaitable[None]]) -> None:
         """Wait for a slot, and act in a task that frees it."""
@@ -85,16 +96,24 @@ class Intake:
 
         tasks.start_soon(act_in_slot)
 
-    async def _take_large(self, group: Sequence[FoundFile], outbox: Lanes) -> None:
+    async def _take_large(
+        self, group: Sequence[FoundFile], outbox: Lanes, tasks: TaskGroup
+    ) -> None:  # fmt: skip
         """A large file takes no slot while it waits: small ones go past it."""
         async with self._large:
-            for claimed in await self._take(group):
+            for claimed in await self._take(group, outbox, tasks):
                 await self._bring_in(claimed, outbox)
 
-    async def _take(self, group: Sequence[FoundFile]) -> list[Claimed]:
-        """Load what can go together; returns the others."""
+    async def _take(
+        self, group: Sequence[FoundFile], outbox: Lanes, tasks: TaskGroup
+    ) -> list[Claimed]:
+        """Load what can go together; returns the others. Archives go in ``tasks``."""
         source = self.desk.sources[group[0].source_name]
-        claimed = await self._claim(await self._identify(group, source), source)
+        files = await self._identify(group, source)
+        for file in files:
+            if file.is_archive:
+                tasks.start_soon(self._take_archive, file, outbox)
+        claimed = await self._claim([file for file in files if not file.is_archive], source)
         jobs = [
             self.loading.job(one.source, one.claim, one.file.layout)
             for one in claimed
@@ -105,6 +124,37 @@ class Intake:
             if one.file.file_id in ended:
                 self._release(one.file, ended[one.file.file_id])
         return [one for one in claimed if one.file.file_id not in ended]
+
+    async def _take_archive(self, file: Identified, outbox: Lanes) -> None:
+        """The files in an archive, each for itself, then the archive: it needs no claim."""
+        async with self._archives:
+            try:
+                ended = await self._open(file.found, outbox)
+            except FileUnavailable as error:
+                ended = self._left(file.found, error)
+            except FileRefused as refusal:
+                await self._refuse(replace(file, refusal=refusal), outbox)
+                return
+            except Exception as error:  # noqa: BLE001 - the task of the archive ends here
+                ended = self._left(file.found, cause_of(error))
+        self._release(file, ended)
+
+    async def _open(self, found: FoundFile, outbox: Lanes) -> Ended:
+        unpacked = await run_errand(
+            partial(unpack, found, self.desk.settings.paths.unpacked, self.desk.limits)
+        )
+        archive = Archive(self.desk, unpacked)
+        intake = copy(self)  # with the same slots
+        intake.done = archive.file_done
+        async with anyio.create_task_group() as tasks:
+            for group in runs(unpacked.files, lambda file: file.stat.size_bytes):
+                if not self.loading.is_stopping:
+                    await intake._take_group(group, outbox, tasks)
+        return await archive.end()
+
+    async def _refuse(self, file: Identified, outbox: Lanes) -> None:
+        for claimed in await self._claim([file], self.desk.sources[file.found.source_name]):
+            await self._bring_in(claimed, outbox)
 
     async def _identify(
         self, group: Sequence[FoundFile], source: SourceSpec

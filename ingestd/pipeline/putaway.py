@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from ingestd.config.settings import PathSettings
 from ingestd.errors import FileUnavailable
 from ingestd.events import Events
-from ingestd.files import FILE_GONE, Move, free_name, move_all, move_beside
+from ingestd.files import FILE_GONE, Move, free_name, move, move_all, move_beside
 from ingestd.ledger import Ledger
 from ingestd.mongo import Document
 from ingestd.pipeline.errands import run_errand
-from ingestd.records import ClaimedFile
+from ingestd.records import ClaimedFile, FoundFile
 from ingestd.rejects import Refused, Rejects, write_error_report, write_few_rejects
 
 
@@ -45,12 +46,14 @@ class PutAway:
     async def archive_targets(self, files: Sequence[ClaimedFile]) -> list[Path | None]:
         """A free place for each loaded file; ``None`` when they stay where they are."""
         return await self._free_places(
-            [(self._archive_directory(file), file.path.name) for file in files]
+            [
+                (self._archive_directory(file.source_name, file.processed_at), file.path.name)
+                for file in files
+            ]
         )
 
-    def _archive_directory(self, file: ClaimedFile) -> Path:
-        day = file.processed_at.strftime("%Y/%m/%d")
-        return self._paths.archive / file.source_name / day
+    def _archive_directory(self, source_name: str, at: datetime) -> Path:
+        return self._paths.archive / source_name / at.strftime("%Y/%m/%d")
 
     async def failed_target(self, file: ClaimedFile) -> Path | None:
         """A free place for a file that failed or is held."""
@@ -86,6 +89,18 @@ class PutAway:
             return await self._rejects.write_rejects_file(refused.file, refused.shape, directory)
         except Exception as error:  # noqa: BLE001 - of this file alone
             return error
+
+    async def move_archive(self, archive: FoundFile) -> Path | None:
+        """Move an archive whose files have all ended. It has no entry: its files have theirs.
+
+        Raises:
+            FileUnavailable: it cannot be moved now; the same call may pass later.
+        """
+        directory = self._archive_directory(archive.source_name, archive.found_at)
+        (target,) = await self._free_places([(directory, archive.path.name)])
+        if target is None:
+            return None
+        return await run_errand(partial(move, archive.path, target, archive.stat))
 
     async def move(self, leaving: Leaving) -> Path | None:
         """Move one file.

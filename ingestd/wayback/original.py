@@ -1,7 +1,7 @@
 """The file that rows came from, read once more by the rules of today."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anyio import to_thread
 
@@ -61,7 +61,8 @@ async def open_original(desk: Desk, entry: Document) -> Original:
         assert known.refusal is not None
         raise known.refusal
     _require_same_rows(entry, known.layout)
-    plan = desk.plan(source, as_claimed(found, entry), known.layout)
+    file = replace(as_claimed(found, entry), name=entry["name"])
+    plan = desk.plan(source, file, known.layout)
     return Original(source, known.layout, plan)
 
 

@@ -1,5 +1,8 @@
 """A pipeline on a real MongoDB, without watcher, daemon and processes; and ways to break it."""
 
+import io
+import warnings
+import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -56,6 +59,16 @@ def many(count: int, refused_every: int = 10, first: int = 1) -> bytes:
         (n, -1 if n % refused_every == 0 else n / 4, f"note {n}")
         for n in range(first, first + count)
     ))  # fmt: skip
+
+
+def zipped(*files: tuple[str, bytes]) -> bytes:
+    """An archive, of which a name may stand there twice."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, content in files:
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
 
 
 def refuse_booms(frame: pl.DataFrame) -> pl.DataFrame:

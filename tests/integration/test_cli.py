@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,21 @@ def test_load_with_archive_moves_files_as_the_daemon_does(ingestd: Run, tmp_path
     assert not file.exists()
     assert Path(told["moved_to"]).parent.is_relative_to(tmp_path / "root" / "archive" / "orders")
     assert Path(told["moved_to"]).read_text() == HEADER + "A-1,5\n"
+
+
+def test_load_takes_an_archive_of_several_files(ingestd: Run, tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as files:
+        files.writestr("may.csv", HEADER + "A,1\nB,-1\n")
+        files.writestr("june.csv", HEADER + "C,1\n")
+    done = ingestd("load", archive, "--source", "orders", "--json")
+    assert done.returncode == 65, done.stderr
+    (told,) = json.loads(done.stdout)["files"]
+    assert (told["state"], told["record_count"], told["error_count"]) == ("loaded", 3, 1)
+    listed = json.loads(ingestd("files", "--json").stdout)
+    assert {file["name"] for file in listed} == {"a.zip/may.csv", "a.zip/june.csv"}
+    assert archive.exists()
+    assert not list((tmp_path / "root" / "unpacked").rglob("*.csv"))
 
 
 def test_load_of_an_upsert_lets_the_later_file_win(

@@ -49,7 +49,6 @@ REFUSED = {
     "encrypted.zip": "wrong_archive",
     "leads-out.zip": "wrong_archive",
     "lzma.zip": "wrong_archive",
-    "several-members.zip": "several_members",
     "nested.zip": "wrong_format",
     "no-members.zip": "empty_file",
     "garbage-behind.csv.gz": "damaged_archive",

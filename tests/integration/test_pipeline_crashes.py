@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from harness import Mongod
-from pipeline_world import Crash, CrashingMongo, InThread, World, csv, many, opened, source
+from pipeline_world import Crash, CrashingMongo, InThread, World, csv, many, opened, source, zipped
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import WorkerLost
@@ -61,6 +61,24 @@ def is_loaded(world: World) -> None:
     assert Path(file["archived_to"]).read_bytes() == CONTENT
     (rejects,) = (world.root / "rejects").rglob("*.csv")
     assert rejects.read_bytes().count(b"\n") == 9
+
+
+MEMBERS = {"2023/may.csv": many(200, 50), "2024/may.csv": csv((201, 1, "a")), "x.csv": b"x\n1\n"}
+ARCHIVE = zipped(*MEMBERS.items())
+
+
+def is_unpacked(world: World) -> None:
+    ended = {file["name"]: file for file in world.files}
+    assert {name: file["state"] for name, file in ended.items()} == {
+        "a.csv/2023/may.csv": "archived", "a.csv/2024/may.csv": "archived",
+        "a.csv/x.csv": "failed",
+    }  # fmt: skip
+    assert ended["a.csv/2023/may.csv"]["record_count"] == 200
+    assert world.ids() == [n for n in range(1, 202) if n % 50]
+    archived = sorted(path.read_bytes() for path in (world.root / "archive").rglob("*.csv"))
+    assert archived == sorted([MEMBERS["2023/may.csv"], MEMBERS["2024/may.csv"], ARCHIVE])
+    assert world.found("failed", "orders") == ["x.csv", "x.csv.error.json"]
+    assert not list((world.root / "unpacked").rglob("*.csv"))
 
 
 def is_failed(world: World) -> None:
@@ -116,6 +134,7 @@ def is_upserted(world: World) -> None:
 
 
 STORIES = {
+    "unpacked": Story(ARCHIVE, is_unpacked),
     "loaded": Story(CONTENT, is_loaded),
     "failing first": Story(CONTENT, is_loaded, source(errors={"retry_delay": 0}), lost_task=3),
     "failed": Story(b"id,note\n1,a\n", is_failed),

@@ -64,7 +64,7 @@ def _check_overlaps(drafts: Sequence[Draft], paths: PathSettings) -> Iterator[Pr
 def _check_own_directories(
     drafts: Sequence[Draft], paths: PathSettings, file: str
 ) -> Iterator[Problem]:
-    for name in ("archive", "rejects", "failed", "mongo"):
+    for name in ("archive", "rejects", "failed", "unpacked", "mongo"):
         directory = os.path.normpath(getattr(paths, name))
         for draft in drafts:
             pattern = _full_pattern(draft, paths)
