@@ -334,6 +334,10 @@ FAULTY: dict[str, tuple[bytes, dict[str, Any], dict[int, tuple[str, bytes]]]] = 
         "a,b\n1,2\n3,4".encode("utf-16-le")[:-1], {"encoding": "utf-16-le"},
         {1: ("encoding", "3,4".encode("utf-16-le")[:-1])},
     ),
+    "half a line feed at the end": (
+        "a,b\n1,2\n3,4\n".encode("utf-16-le")[:-1], {"encoding": "utf-16-le"},
+        {1: ("encoding", "3,4\n".encode("utf-16-le")[:-1])},
+    ),
     "half a surrogate pair": (
         "a,b\n1,2\n3,".encode("utf-16-le") + b"\x00\xd8" + "\n5,6\n".encode("utf-16-le"),
         {"encoding": "utf-16"}, {1: ("encoding", "3,".encode("utf-16-le") + b"\x00\xd8")},

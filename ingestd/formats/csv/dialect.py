@@ -49,7 +49,8 @@ class Dialect:
             return octets + b"\n"
         # always one more: the last one may be escaped, and a blank line too many is no record
         missing = -len(octets) % unit_bytes(self.script.codec)
-        cut_off = missing * b"\0" + _undecodable(self.script.codec) if missing else b""
+        # not with zeros: the half of a line feed would become one
+        cut_off = missing * b"\xff" + _undecodable(self.script.codec) if missing else b""
         return octets + cut_off + encode(self.script.record_end, self.script.codec)
 
 
