@@ -16,15 +16,19 @@ import worker_tasks as tasks
 from ingestd import errors
 from ingestd.events import Events
 from ingestd.metrics import Metrics
+from ingestd.records import Drift
 from ingestd.workers import ProcessSlots, WorkerLimits
 
 ALL_ERRORS = [
     errors.IngestdError("what failed", "what to do"),
     errors.ConfigError((errors.Problem("a.toml", "name", "is wrong", "mend it"),)),
     errors.FileRefused("empty_file", "the file is empty", "ask the sender"),
+    errors.FileDrifted("new_columns", "it has more columns", "see on_new_column", Drift(("vat",))),
     errors.FileUnavailable("unreadable_file", "cannot be read", "check its mode"),
     errors.FileHeld("too_many_errors", "9 of 10 rows", "mend it"),
     errors.FileTaken("another process has it", "one daemon per inbox"),
+    errors.ActionRefused("it is loading", "wait for its end"),
+    errors.UnknownFile("no such file", "see ingestd files"),
     errors.WorkerLost("died", "see dmesg"),
     errors.StoreAway("away", "is it up?"),
     errors.QueryTooSlow("slow", "ask for less"),
