@@ -75,7 +75,7 @@ def check_drift(drift: Drift, found: Sequence[str], source: SourceSpec, hint: st
     is_foreign = len(drift.missing) == len(source.file_columns)  # nulls alone help nobody
     if drift.missing and (policy.on_missing_column == "fail" or is_foreign):
         message = f"the header lacks {_listed(drift.missing)}; it has {_listed(found)}"
-        raise FileDrifted("missing_column", message, hint or _missing_hint(drift), drift)
+        raise FileDrifted("missing_column", message, hint or _missing_hint(drift, source), drift)
     keeps_all = policy.on_new_column in ("add", "rescue")
     twice = [name for name in drift.duplicated if keeps_all or name in source.file_columns]
     if twice:
@@ -95,9 +95,10 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:_LISTED])) + more
 
 
-def _missing_hint(drift: Drift) -> str:
+def _missing_hint(drift: Drift, source: SourceSpec) -> str:
+    has_ignore_case = source.format in ("csv", "tsv")
     for missing, new in drift.renamed.items():
-        if missing.casefold() == new.casefold():
+        if has_ignore_case and missing.casefold() == new.casefold():
             return f"{new!r} differs in case only: set csv.ignore_case = true"
         return f'did {new!r} mean {missing!r}? If so, add aliases = ["{new}"] to the column'
     return "has the sender changed the file?"

@@ -36,6 +36,16 @@ def test_columns_that_differ_in_case_only_are_one_where_case_is_ignored() -> Non
     assert drift_of(found, source(csv={"ignore_case": True})).duplicated == ("Tag", "TAG")
 
 
+@pytest.mark.parametrize(
+    ("form", "option"), [("csv", "csv.ignore_case = true"), ("parquet", 'aliases = ["ID"]')]
+)
+def test_a_column_in_another_case_is_met_by_what_the_format_has(form: str, option: str) -> None:
+    spec, found = source(format=form), ("ID", "amount", "customer_id")
+    with pytest.raises(FileDrifted) as caught:
+        check_drift(drift_of(found, spec), found, spec)
+    assert option in caught.value.hint
+
+
 def test_a_refusal_for_drift_survives_the_way_from_a_worker() -> None:
     found = ("id", "amount")
     with pytest.raises(FileDrifted) as caught:

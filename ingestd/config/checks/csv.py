@@ -7,12 +7,17 @@ from itertools import combinations
 from ingestd.config.checks.draft import Draft, Finding
 from ingestd.config.encodings import bytes_in_letters, encode, unit_bytes
 from ingestd.config.naming import choice, quoted
-from ingestd.config.source import EXTRA, CsvSpec
+from ingestd.config.source import EXTRA, CsvSpec, SourceSpec
+
+_OF_EVERY_FORMAT = ("decimal", "thousands")
+"""How numbers are written, which columns of all formats may leave open."""
 
 
 def check_csv(draft: Draft) -> Iterator[Finding]:
     """The dialect, then the column names given for files without a header."""
     dialect = draft.spec.csv
+    if draft.spec.format not in ("csv", "tsv"):
+        yield from _check_other_format(draft.spec)
     if dialect.thousands and dialect.thousands == dialect.decimal:
         yield Finding(("csv", "thousands"), f"found {quoted(dialect.decimal)}, csv.decimal, too")
     yield from _check_overlaps(dialect)
@@ -21,6 +26,13 @@ def check_csv(draft: Draft) -> Iterator[Finding]:
         hint = "give the number of lines to skip"
         yield Finding(("csv", "skip_lines"), "files without a header have nothing to find", hint)
     yield from _check_names(draft)
+
+
+def _check_other_format(source: SourceSpec) -> Iterator[Finding]:
+    """What would be passed over in silence."""
+    for key in sorted(source.csv.model_fields_set - {*_OF_EVERY_FORMAT}):
+        message = f'means nothing for format "{source.format}"'
+        yield Finding(("csv", key), message, f"allowed: {', '.join(_OF_EVERY_FORMAT)}")
 
 
 def _check_overlaps(dialect: CsvSpec) -> Iterator[Finding]:
