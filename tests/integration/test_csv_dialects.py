@@ -269,6 +269,10 @@ READ: dict[str, tuple[bytes, dict[str, Any], list[tuple[str | None, ...]]]] = {
     "quotes without a way to write one": (
         b'a,b\n"1,2",""\n', {"escape": "none"}, [("1,2", "")],
     ),
+    "blanks around quotes": (
+        b'a,b\n "1" ,\t"x, ""y"" , z"\n2  ,  "p\n ,  q " \r\n', {"trim": True},
+        [("1", 'x, "y" , z'), ("2", "p\n ,  q")],
+    ),
     "repeated headers": (
         b"a,b\r\n1,2\r\na,b\r\n3,4\r\n\xef\xbb\xbfa,b\r\n5,6\r\n", {},
         [("1", "2"), ("3", "4"), ("5", "6")],

@@ -132,6 +132,22 @@ def test_damage_costs_the_lines_it_stands_in_however_the_file_is_cut(
     assert outcomes[-1] == _expected(body, dialect)
 
 
+@many_files
+@given(
+    pieces=st.lists(st.sampled_from([" ", "\t", *map(bytes.decode, PIECES[:12])]), max_size=40),
+)
+def test_blanks_around_quotes_do_not_count_however_the_file_is_cut(
+    pieces: list[str], write: Callable[[bytes], Path]
+) -> None:
+    path = write("".join(["a,b\n1,2\n", *pieces]).encode())
+    source = source_of(["a", "b"], record_end="\n", trim=True)
+    outcomes = [outcome_of(path, source, Limits(chunk_bytes)) for chunk_bytes in WHATEVER_CUTS]
+    assert all(
+        (outcome.rows, outcome.lines) == (outcomes[-1].rows, outcomes[-1].lines)
+        for outcome in outcomes
+    )
+
+
 def _outcome_or_refusal(path: Path, columns: list[str], limits: Limits) -> Outcome | str:
     try:
         return outcome_of(path, source_of(columns, header=False, record_end="\n"), limits)

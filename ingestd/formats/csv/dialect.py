@@ -36,6 +36,8 @@ class Dialect:
     ending: Ending
     script: Script | None
     """How files are written, if it is not so: what they say is written anew first."""
+    padded: re.Pattern[bytes] | None
+    """A quoted field, which a block may cut off, and the blanks around it that are to go."""
 
     @property
     def is_utf8(self) -> bool:
@@ -69,14 +71,16 @@ class _Marks(NamedTuple):
     encoding: str
     record_end: str
     """LF means CRLF, too."""
+    is_trimmed: bool
 
 
 def dialect_of(spec: CsvSpec, encoding: str, record_end: str) -> Dialect:
     """The dialect of a source's files that have this encoding and record end."""
     is_lf = spec.record_end == "\n" or (spec.record_end == "auto" and record_end != "\r")
     end = "\n" if is_lf else record_end
-    marks = _Marks(spec.delimiter, spec.quote, spec.escape, spec.comment, encoding, end)
-    return _compile(marks)
+    return _compile(
+        _Marks(spec.delimiter, spec.quote, spec.escape, spec.comment, encoding, end, spec.trim)
+    )
 
 
 @lru_cache(maxsize=64)
@@ -90,6 +94,9 @@ def _compile(marks: _Marks) -> Dialect:
     cell = b"(?:%b%b|%b)" % (opened, q, plain) if q else plain
     cut = b"(?:%b(?:%b\r?)?|%b)" % (opened, q, plain) if q else plain
     end = rb"\r?\n"
+    blanks = rb"[ \t]" if delimiter != "\t" else b" "
+    closed = rb"%b(?=%b*+(?:%b|\r?$))" % (q, blanks, d)
+    padded = rb"(?m)(^|%b)%b*+(%b(?:%b|\Z))%b*+" % (d, blanks, opened, closed, blanks)
     return Dialect(
         delimiter=ord(delimiter),
         quote=ord(marks.quote) if q else None,
@@ -101,6 +108,7 @@ def _compile(marks: _Marks) -> Dialect:
         field=re.compile(b"(%b)(%b|%b)" % (cell, d, end)),
         ending=ending_of(Shape((), marks.encoding, marks.record_end)),
         script=script,
+        padded=re.compile(padded) if q and marks.is_trimmed else None,
     )
 
 

@@ -82,7 +82,7 @@ def _read_beginning(
     look = look_at(beginning, source.csv)
     dialect = dialect_of(source.csv, look.encoding, look.record_end)
     body = beginning[len(look.bom) :]
-    lines = transcribe(dialect.terminated(body) if is_whole else body, dialect.script)
+    lines = transcribe(dialect.terminated(body) if is_whole else body, dialect)
     header = read_header(Beginning(lines.octets, source, dialect, limits))
     octets = beginning[: len(look.bom) + int(lines.own(header.end))]
     shape = Shape(header.columns, look.encoding, look.record_end, header.records, octets)
@@ -111,10 +111,10 @@ class _Cutter:
 
     def _cut(self, block: bytes, *, is_final: bool) -> _Cut:
         dialect = self._scan.dialect
-        lines = transcribe(dialect.terminated(block) if is_final else block, dialect.script)
+        lines = transcribe(dialect.terminated(block) if is_final else block, dialect)
         found = find_records(lines.octets, self._scan, is_final=is_final)
         rows = max(0, found.starts.size - self._footer_rows)
-        if rows == found.starts.size and not dialect.script:
+        if rows == found.starts.size and lines.lines is None:
             is_open = found.end > len(block)  # its last line end is not in the file
             return _Cut(found.end - is_open, rows, found.line_count - is_open)
         end = found.end if rows == found.starts.size else found.starts[rows]

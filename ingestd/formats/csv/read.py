@@ -60,7 +60,7 @@ def blank_row(source: SourceSpec) -> bytes:
 def _read_chunk(chunk: Chunk, reader: _Reader, first: int) -> Part:
     dialect = reader.scan.dialect
     octets = read_octets(chunk)
-    transcript = transcribe(dialect.terminated(octets), dialect.script)
+    transcript = transcribe(dialect.terminated(octets), dialect)
     found = find_records(transcript.octets, reader.scan, is_final=True)
     if found.starts.size != chunk.row_count:
         raise file_changed(chunk.path)

@@ -38,7 +38,7 @@ def told_sum(footer: bytes, row_count: int, scan: Scan, source: SourceSpec) -> s
 def _cells(footer: bytes, scan: Scan) -> list[str]:
     """The fields of the first record; it as a whole where it has none."""
     dialect = scan.dialect
-    octets = transcribe(dialect.terminated(footer), dialect.script).octets
+    octets = transcribe(dialect.terminated(footer), dialect).octets
     found = find_records(octets, scan, is_final=True)
     record = octets[: found.ends[0]] if found.ends.size else b""
     try:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ingestd.config.encodings import encode, unit_bytes
-from ingestd.formats.csv.dialect import NEWLINE
+from ingestd.formats.csv.dialect import NEWLINE, Dialect
 from ingestd.formats.csv.script import ESCAPED_END, PLACEHOLDERS, Script, has_placeholders
 from ingestd.formats.text import Positions, ends_of
 
@@ -34,21 +34,31 @@ class Transcript:
         return own
 
 
-def transcribe(block: bytes, script: Script | None) -> Transcript:
+def transcribe(block: bytes, dialect: Dialect) -> Transcript:
     """All whole lines of ``block``, which begins with a record."""
-    if script is None:
-        return Transcript(block)
+    written = _rewrite(block, dialect.script) if dialect.script else Transcript(block)
+    if dialect.padded is None:
+        return written
+    octets = written.octets[: written.octets.rfind(b"\n") + 1]
+    bare = dialect.padded.sub(rb"\1\2", octets)
+    if bare == octets:
+        return replace(written, octets=octets)
+    own_lines = _line_starts(octets) if written.own_lines is None else written.own_lines
+    return Transcript(bare, _line_starts(bare), own_lines, written.undecodable)
+
+
+def _rewrite(block: bytes, script: Script) -> Transcript:
     ends = ends_of(block, encode(script.record_end, script.codec), unit_bytes(script.codec))
     text, undecodable = _decode(block, ends, script)
     octets = script.rewrite(text).encode(errors="replace")
-    ends = _unescaped(octets, ends)
+    own_lines = np.append(0, _unescaped(octets, ends))
     octets = octets[: octets.rfind(b"\n") + 1]
-    lines = np.flatnonzero(np.frombuffer(octets, np.uint8) == NEWLINE) + 1
-    return Transcript(octets, _from_0(lines), _from_0(ends), undecodable)
+    return Transcript(octets, _line_starts(octets), own_lines, undecodable)
 
 
-def _from_0(places: Positions) -> Positions:
-    return np.concatenate((np.zeros(1, np.int64), places))
+def _line_starts(octets: bytes) -> Positions:
+    """Where lines begin, and where the last one ends."""
+    return np.append(0, np.flatnonzero(np.frombuffer(octets, np.uint8) == NEWLINE) + 1)
 
 
 def _decode(block: bytes, ends: Positions, script: Script) -> tuple[str, dict[int, str]]:
