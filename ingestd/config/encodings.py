@@ -3,7 +3,8 @@
 import codecs
 from functools import cache
 
-_STRUCTURE = "\t\n\r 0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,;:|\"'"
+_STRUCTURE = "\t\n\r 0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ,;:|\"'+"
+"""Each of them takes one code unit in a usable encoding; in UTF-7, a plus begins something else."""
 _WITH_BOM = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
 """Encodings that leave something to a byte order mark, and what they are without one."""
 
@@ -43,15 +44,22 @@ def unit_bytes(encoding: str) -> int:
 
 @cache
 def is_transparent(encoding: str, structure: str) -> bool:
-    """Whether these ASCII characters are their own bytes, which stand for nothing else."""
+    """Whether these ASCII characters are their own bytes, which stand for nothing else, and text
+    beyond ASCII is told by its bytes (in ISO 2022 it is by escape sequences)."""
     if encoding == "utf-8":
         return True
-    is_ascii = encode(structure, encoding) == structure.encode()
-    return is_ascii and not bytes_in_letters(encoding) & frozenset(structure.encode())
+    is_own = encode(structure, encoding) == structure.encode()
+    has_shifts = _letters(encoding).isascii() and _letters(encoding) != b""
+    return is_own and not has_shifts and not bytes_in_letters(encoding) & {*structure.encode()}
 
 
 @cache
 def bytes_in_letters(encoding: str) -> frozenset[int]:
     """ASCII bytes that also occur inside characters beyond ASCII, as in Shift JIS."""
-    beyond_ascii = "".join(map(chr, range(0x80, 0xD800)))
-    return frozenset(byte for byte in beyond_ascii.encode(encoding, "ignore") if byte < 0x80)
+    return frozenset(byte for byte in _letters(encoding) if byte < 0x80)
+
+
+@cache
+def _letters(encoding: str) -> bytes:
+    """All characters beyond ASCII that the encoding has, but for those beyond Unicode's plane 0."""
+    return "".join(map(chr, range(0x80, 0xD800))).encode(encoding, "ignore")

@@ -248,6 +248,10 @@ READ: dict[str, tuple[bytes, dict[str, Any], list[tuple[str | None, ...]]]] = {
     "UTF-16 without a byte order mark": (
         "a,b\n1,é\n".encode("utf-16-be"), {"encoding": "utf-16"}, [("1", "é")],
     ),
+    "letters of ASCII bytes": (
+        "a\tb\n表\tポ\n".encode("iso2022_jp"),
+        {"encoding": "iso2022_jp", "delimiter": "\t", "quote": ""}, [("表", "ポ")],
+    ),
     "CR record ends": (b'a,b\r1,"x\ny"\r2,"z"\r', {}, [("1", "x\ny"), ("2", "z")]),
     "LF in values of CRLF files": (
         b"a,b\r\n1,x\ny\r\n2,z\r\n", {"record_end": "\r\n"}, [("1", "x\ny"), ("2", "z")],
@@ -349,6 +353,11 @@ FAULTY: dict[str, tuple[bytes, dict[str, Any], dict[int, tuple[str, bytes]]]] = 
     "half a letter before a delimiter": (
         b"a|b\n1|\x83\n\x83|2\n3|4\n", {"encoding": "shift_jis", "delimiter": "|"},
         {0: ("encoding", b"1|\x83"), 1: ("too_few_fields", b"\x83|2")},
+    ),
+    "letters of ASCII bytes, cut off": (
+        b"a\tb\n1\t\x1b$B%]=(B\n2\t3\n",
+        {"encoding": "iso2022_jp", "delimiter": "\t", "quote": ""},
+        {0: ("encoding", b"1\t\x1b$B%]=(B")},
     ),
     "characters that are none": (
         "a||b\n1||\ufdd0\n2||3\n".encode(), {"delimiter": "||"},
