@@ -25,20 +25,7 @@ BOMS = {
     "utf-32-le": codecs.BOM_UTF32_LE,
     "utf-32-be": codecs.BOM_UTF32_BE,
 }
-many_files = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[bytes], Path]:
-    path = tmp_path / "cells.csv"
-
-    def write_octets(octets: bytes) -> Path:
-        path.write_bytes(octets)
-        return path
-
-    return write_octets
+many_files = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @dataclass(frozen=True)

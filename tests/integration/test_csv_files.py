@@ -23,18 +23,6 @@ WHATEVER_CUTS = (1, 2, 3, 5, 8, 13, 64, 2**21)
 many_files = settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[bytes], Path]:
-    """A file of these bytes; each has another inode, size or time than the one before."""
-    path = tmp_path / "cells.csv"
-
-    def write_octets(octets: bytes) -> Path:
-        path.write_bytes(octets)
-        return path
-
-    return write_octets
-
-
 @dataclass(frozen=True)
 class Table:
     """A well-formed file, and what it says."""

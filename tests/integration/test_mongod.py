@@ -179,6 +179,7 @@ async def test_supervise_goes_on_when_mongod_cannot_start_for_a_while(
             os.kill(mongod.pid or 0, signal.SIGKILL)
             await until(lambda: calls == 4)
             await insert(uri, 1)
+            assert await numbers(uri) == [1]
             tasks.cancel_scope.cancel()
     finally:
         await mongod.stop()

@@ -547,7 +547,10 @@ async def test_what_waits_for_mongodb_is_bounded_in_bytes() -> None:
 
 
 async def test_one_item_larger_than_the_budget_passes_alone() -> None:
-    budget = ByteBudget(100, Told())  # type: ignore[arg-type]
+    told = Told()
+    budget = ByteBudget(100, told)  # type: ignore[arg-type]
     await budget.acquire(1000)
+    assert told.last == (1, 1000)
     await budget.release(1000)
     await budget.acquire(1000)
+    assert told.last == (1, 1000)

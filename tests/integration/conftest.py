@@ -1,0 +1,18 @@
+"""What several of these tests ask for."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[bytes], Path]:
+    """A file of these bytes; each has another inode, size or time than the one before."""
+    path = tmp_path / "cells.csv"
+
+    def write_octets(octets: bytes) -> Path:
+        path.write_bytes(octets)
+        return path
+
+    return write_octets
