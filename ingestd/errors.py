@@ -5,6 +5,7 @@
     ├── FileRefused        this file will never load as it is    set it aside, carry on
     │   ├── FileDrifted        its columns are not its source's  the same, and tell which
     │   ├── FileUnavailable    it cannot be had at the moment    try again later
+    │   │   └── FileChanged        its content is there no more  take it for a new file
     │   └── FileHeld           more rows refused than allowed    set it aside until someone decides
     ├── FileTaken          another ingestd loads this file      leave it alone, look again
     ├── ActionRefused      a file's state forbids what is asked  tell who asked, change nothing
@@ -88,6 +89,10 @@ class FileDrifted(FileRefused):
 
 class FileUnavailable(FileRefused):
     """This file cannot be had at the moment (permission, I/O, still changing): tried again."""
+
+
+class FileChanged(FileUnavailable):
+    """What was found of this file is there no more: it was written to, replaced or removed."""
 
 
 class FileHeld(FileRefused):

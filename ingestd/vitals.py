@@ -1,13 +1,13 @@
 """Is the daemon well? The checks of ``/health``, and the proof of progress for the watchdog."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ingestd.api.health import Check
 from ingestd.engine import Engine
 from ingestd.pipeline import Pipeline
-from ingestd.watch import Watcher
+from ingestd.watch import NOBODY, PathProblem, Watcher
 
 _STALE_SCANS = 10
 """Rescan intervals without a scan after which watching counts as stuck (at least 30 s)."""
@@ -87,7 +87,10 @@ class Vitals:
         is_starting = not self.is_ready or time.monotonic() - self._started_at < limit_s
         is_ok = is_starting or self.is_stopping or age_s < limit_s
         reason = "" if is_ok else f"the inboxes were not looked through for {age_s:.0f} s"
-        return Check("watching", is_ok, reason, "" if is_ok else "is a file system hanging?")
+        strays = _told(self.watcher.problems().get(NOBODY, ()))
+        return Check(
+            "watching", is_ok, reason, "" if is_ok else "is a file system hanging?", notices=strays
+        )
 
     def _progress(self) -> Check:
         settings = self.engine.settings
@@ -100,12 +103,18 @@ class Vitals:
     def _sources(self) -> Iterator[Check]:
         problems = self.watcher.problems()
         for name in self.engine.sources:
-            reasons = [p.message for p in problems.get(name, ())]
-            hints = [p.hint for p in problems.get(name, ()) if p.hint]
+            noted = problems.get(name, [])
+            reasons = [p.message for p in noted if not p.is_notice]
+            hints = [p.hint for p in noted if p.hint and not p.is_notice]
             for blocked in self.engine.events.blocked_files(name):
                 reasons.append(f"{blocked.path.name!r} waits for a retry: {blocked.reason}")
                 hints.append(blocked.hint)
             yield Check(
                 f"source:{name}", not reasons, "; ".join(reasons[:10]),
                 hints[0] if hints else "", self.activity(name),
+                _told(p for p in noted if p.is_notice),
             )  # fmt: skip
+
+
+def _told(notices: Iterable[PathProblem]) -> list[str]:
+    return [f"{notice.message} ({notice.hint})" for notice in notices]

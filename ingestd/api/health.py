@@ -17,12 +17,15 @@ class Check:
     reason: str = ""
     hint: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
+    notices: Sequence[str] = ()
+    """What somebody should look at, while everything works."""
 
     def as_document(self) -> dict[str, object]:
         """The check as ``/health`` shows it: reasons only where there are any."""
         document: dict[str, object] = {"name": self.name, "is_ok": self.is_ok}
         document |= {"reason": self.reason, "hint": self.hint, "details": dict(self.details)}
-        return {key: value for key, value in document.items() if value not in ("", {})}
+        document["notices"] = list(self.notices)
+        return {key: value for key, value in document.items() if value not in ("", {}, [])}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from ingestd.errors import FileUnavailable
+from ingestd.errors import FileChanged
 from ingestd.files.identity import displayable
 from ingestd.files.look import stat_of
 from ingestd.files.trouble import explaining
@@ -20,7 +20,5 @@ def digest_of(path: Path, stat: FileStat, algorithm: str = "sha256") -> bytes:
     with explaining("unreadable_file", path), path.open("rb") as stream:
         digest = hashlib.file_digest(stream, algorithm).digest()
         if not stat_of(os.fstat(stream.fileno())).is_same_content(stat):
-            raise FileUnavailable(
-                "file_changed", f"{displayable(path.name)} changed while it was read"
-            )
+            raise FileChanged("file_changed", f"{displayable(path.name)} changed while it was read")
     return digest

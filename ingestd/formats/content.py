@@ -1,5 +1,6 @@
 """What is in a file, as its format reads it: unpacked where it is compressed, and text always."""
 
+import errno
 import hashlib
 import io
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestd.config.source import SourceSpec
-from ingestd.errors import FileRefused, FileUnavailable
+from ingestd.errors import FileChanged, FileRefused, FileUnavailable
 from ingestd.formats import foreign, zips
 from ingestd.formats.codecs import MAGIC_BYTES, codec_of, unpack
 from ingestd.formats.convert import CONVERTERS, Converter
@@ -190,14 +191,14 @@ def opened(
 
 
 def require_unchanged(stream: io.IOBase, path: Path, stat: FileStat) -> None:
-    """Raises FileUnavailable when somebody wrote to the file since it was found."""
+    """Raises FileChanged when somebody wrote to the file since it was found."""
     if changed(os.fstat(stream.fileno()), stat):
         raise file_changed(path)
 
 
-def file_changed(path: Path) -> FileUnavailable:
-    """Somebody wrote to the file since it was found; it is looked at again later."""
-    return FileUnavailable(
+def file_changed(path: Path) -> FileChanged:
+    """Somebody wrote to the file since it was found."""
+    return FileChanged(
         "file_changed", f"{path.name} changed while it was read",
         "write under another name and rename when it is complete",
     )  # fmt: skip
@@ -205,6 +206,8 @@ def file_changed(path: Path) -> FileUnavailable:
 
 def unreadable(path: Path, error: OSError) -> FileUnavailable:
     """The operating system says no; it is looked at again later."""
+    if error.errno == errno.ENOENT:
+        return FileChanged("file_removed", f"{path.name} was removed while it was read")
     return FileUnavailable(
         "unreadable_file", f"{path.name} cannot be read: {error.strerror}",
         "was it removed, or do its owner and mode forbid it?",

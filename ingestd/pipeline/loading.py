@@ -140,21 +140,26 @@ class Loading:
             desk.events.defect(file, error)
         await desk.ledger.rewinding(file)  # or a crash below would skip rows that are gone
         await self._remove_rows(source, file)
-        await desk.rejects.record_rows(job.refused_in_trial if job else ())
-        await desk.rejects.record_file(file, told)
         drift = job.layout.drift if job else getattr(error, "drift", NO_DRIFT)
         ending = Ending(reaction.state, told, claim.failures + 1, drift=drift)
+        if reaction.is_left:
+            return await self._leave(source, file, ending)
+        await desk.rejects.record_rows(job.refused_in_trial if job else ())
+        await desk.rejects.record_file(file, told)
         if reaction.is_retried and ending.failures <= source.errors.retries:
             return await self._end_for_now(source, file, ending)
         return await self._end_for_good(file, ending), None
 
     async def _end_for_now(self, source: SourceSpec, file: ClaimedFile, ending: Ending) -> Ended:
-        delay_s = source.errors.retry_delay
-        retry_at = now() + timedelta(seconds=delay_s)
-        await self.desk.ledger.ended(file, replace(ending, retry_at=retry_at))
+        retry_at = now() + timedelta(seconds=source.errors.retry_delay)
+        return await self._leave(source, file, replace(ending, retry_at=retry_at))
+
+    async def _leave(self, source: SourceSpec, file: ClaimedFile, ending: Ending) -> Ended:
+        """Whatever lies there in a while is offered again."""
+        await self.desk.ledger.ended(file, ending)
         told = ending.error
         self.desk.events.file_blocked(source.name, file.path, told["message"], told["hint"])
-        return None, delay_s
+        return None, source.errors.retry_delay
 
     async def _end_for_good(self, file: ClaimedFile, ending: Ending) -> FileResult:
         desk = self.desk

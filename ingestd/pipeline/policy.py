@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ingestd.errors import (
+    FileChanged,
     FileHeld,
     FileRefused,
     FileTaken,
@@ -23,9 +24,14 @@ class Reaction:
     """``None``: the file and its rows are left as they are; it is offered again later."""
     is_retried: bool
     error_type: str
+    is_left: bool = False
+    """It stays where it lies: what is there now is offered again, and is another file."""
 
 
 _POLICY: Mapping[type[BaseException], Reaction] = {
+    FileChanged: Reaction(
+        FileState.UNDONE, is_retried=False, error_type="file_changed", is_left=True
+    ),
     FileUnavailable: Reaction(FileState.FAILED, is_retried=True, error_type="unavailable"),
     FileHeld: Reaction(FileState.HELD, is_retried=False, error_type="held"),
     FileRefused: Reaction(FileState.FAILED, is_retried=False, error_type="refused"),

@@ -3,13 +3,18 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ingestd.watch.patterns import NameTest
 from ingestd.watch.problems import PathProblem, too_many_files
 from ingestd.watch.sightings import Candidate, Feed, Sighting
 
 _MOST_PROBLEMS = 100
+_MOST_NOTICES = 20
 """Told of one source; the others have the same causes."""
+
+NOBODY = ""
+"""Stands for a source where something belongs to none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,16 @@ class Outlook:
     """Files known, by source."""
     most_files: int
     """Most files to know of one source; others are taken up when some of these are gone."""
+    inbox: Path | None = None
+    """What lies directly in it, and leads to no source, is told."""
+    stray_after_s: float = 0.0
+    """How long a file that fits no pattern must be still to be told."""
+
+    @property
+    def ways(self) -> frozenset[Path]:
+        """The base directories, and those above them."""
+        bases = [feed.pattern.base for feed in self.feeds]
+        return frozenset(place for base in bases for place in (base, *base.parents))
 
 
 @dataclass(slots=True)
@@ -47,9 +62,11 @@ class Findings:
             self.changed.append(now)
         return True
 
-    def note(self, feed: Feed, problem: PathProblem) -> None:
-        noted = self.problems.setdefault(feed.source_name, [])
-        if len(noted) < _MOST_PROBLEMS:
+    def note(self, source_name: str, problem: PathProblem) -> None:
+        noted = self.problems.setdefault(source_name, [])
+        is_alike = problem.is_notice
+        count = sum(known.is_notice is is_alike for known in noted)
+        if count < (_MOST_NOTICES if is_alike else _MOST_PROBLEMS):
             noted.append(problem)
 
     def _has_room(self, feed: Feed) -> bool:
@@ -59,5 +76,5 @@ class Findings:
             return True
         problem = too_many_files(feed.pattern.base, most_files)
         if problem not in self.problems.get(name, ()):
-            self.note(feed, problem)
+            self.note(name, problem)
         return False

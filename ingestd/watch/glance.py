@@ -53,7 +53,7 @@ def _sight(found: Findings, path: str) -> bool:
 
 def _is_data(outlook: Outlook, feed: Feed, path: str) -> bool:
     base = feed.base.rstrip("/") + "/"
-    if not path.startswith(base) or (feed.done_marker and path.endswith(feed.done_marker)):
+    if not path.startswith(base) or feed.is_marker(path):
         return False
     parts = path.removeprefix(base).split("/")
     return feed.pattern.matches(parts) and not any(map(outlook.is_ignored, parts))

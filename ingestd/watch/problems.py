@@ -18,6 +18,8 @@ class PathProblem:
     message: str
     hint: str
     is_missing_inbox: bool = False
+    is_notice: bool = False
+    """To be told, and no more: the source works."""
 
 
 def missing_inbox(directory: str) -> PathProblem:
@@ -33,13 +35,30 @@ def unreadable(path: str, error: OSError) -> PathProblem:
 
 def not_a_file(path: str, mode: int) -> PathProblem:
     message = f"{_name(path)} is {kind_of(mode)}, not a file"
-    return PathProblem(Path(path), message, "remove or rename it")
+    return PathProblem(Path(path), message, "remove or rename it", is_notice=True)
 
 
 def link_outside(path: str, target: str) -> PathProblem:
     message = f"{_name(path)} is a link that leads outside, to {displayable(target)}"
     hint = "put the file itself there, or give the source the other place as its file_pattern"
-    return PathProblem(Path(path), message, hint)
+    return PathProblem(Path(path), message, hint, is_notice=True)
+
+
+def dangling_link(path: str, target: str) -> PathProblem:
+    message = f"{_name(path)} is a link to {displayable(target)}, which is not there"
+    return PathProblem(Path(path), message, "put the file itself there", is_notice=True)
+
+
+def unmatched_file(path: str) -> PathProblem:
+    message = f"{_name(path)} fits no file_pattern"
+    hint = "rename or remove it, give a source a pattern that it fits, or add it to watch.ignore"
+    return PathProblem(Path(path), message, hint, is_notice=True)
+
+
+def unmatched_directory(path: str) -> PathProblem:
+    message = f"directory {_name(path)} is in no file_pattern: nobody looks into it"
+    hint = "rename it, give a source a pattern that leads there, or add it to watch.ignore"
+    return PathProblem(Path(path), message, hint, is_notice=True)
 
 
 def held_open(path: str) -> PathProblem:
@@ -56,7 +75,8 @@ def claimed_by_several(path: str, source_names: Sequence[str]) -> PathProblem:
 
 def too_many_files(directory: Path, most_files: int) -> PathProblem:
     message = f"more than {most_files} files wait below {displayable(directory)}"
-    return PathProblem(directory, message, "the others are taken when these are gone")
+    hint = "the others are taken when these are gone"
+    return PathProblem(directory, message, hint, is_notice=True)
 
 
 def _name(path: str) -> str:

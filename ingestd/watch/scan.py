@@ -6,12 +6,15 @@ thread, and gives differences, so that a full but quiet inbox costs the event lo
 
 import os
 import stat
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ingestd.files import stat_of
 from ingestd.watch import problems
-from ingestd.watch.findings import Findings, Outlook
+from ingestd.watch.findings import NOBODY, Findings, Outlook
 from ingestd.watch.patterns import State
 from ingestd.watch.sightings import Feed, Sighting
 
@@ -40,12 +43,23 @@ class _Scan:
         for base in sorted(self.starts, key=len):  # one inside another is met on the way
             if base not in self.visited:
                 self._walk(base)
+        self._note_strays()
         self.found.vanished = [path for path in known_before if self._is_gone(path)]
         return self.found
 
     def _is_gone(self, path: str) -> bool:
         """Not seen, and not just because a directory could not be read."""
         return path not in self.seen and not path.startswith(tuple(self.unread))
+
+    def _note_strays(self) -> None:
+        """A slip in the name of a directory would keep files waiting for ever."""
+        inbox, ways = self.outlook.inbox, self.outlook.ways
+        if inbox is None or any(feed.pattern.base == inbox for feed in self.outlook.feeds):
+            return
+        for entry in self._list(str(inbox), []):
+            if not self.outlook.is_ignored(entry.name) and Path(entry.path) not in ways:
+                with suppress(FileNotFoundError):
+                    self._note_stray(NOBODY, entry)
 
     def _walk(self, base: str) -> None:
         waiting: list[tuple[str, list[Taker]]] = [(base, [])]
@@ -80,7 +94,7 @@ class _Scan:
                 return list(entries)
         except FileNotFoundError:
             for feed, _ in self.starts.get(directory, []):
-                self.found.note(feed, problems.missing_inbox(directory))
+                self.found.note(feed.source_name, problems.missing_inbox(directory))
         except OSError as error:
             self._note_unread(directory, takers, error)
         return []
@@ -89,7 +103,7 @@ class _Scan:
         self.seen.add(path)
         self.unread.append(f"{path}/")
         for feed, _ in takers:
-            self.found.note(feed, problems.unreadable(path, error))
+            self.found.note(feed.source_name, problems.unreadable(path, error))
 
     def _judge(self, entry: os.DirEntry[str], takers: list[Taker], names: frozenset[str]) -> None:
         """Sight the entry, or say why it is left alone."""
@@ -98,6 +112,7 @@ class _Scan:
             return
         owners = [feed for feed, state in takers if feed.accepts(state, entry.name)]
         if not owners:
+            self._note_unmatched(entry, takers)
             return
         seen = entry.stat(follow_symlinks=False)
         if not stat.S_ISREG(seen.st_mode):
@@ -116,21 +131,45 @@ class _Scan:
     def _judge_link(self, entry: os.DirEntry[str], takers: list[Taker]) -> None:
         """A link that leads to a place inside is another name for it, and no problem."""
         target = os.path.realpath(entry.path)
-        is_directory = os.path.isdir(target)
+        is_directory, is_there = os.path.isdir(target), os.path.exists(target)
         for feed, state in takers:
             step = feed.pattern.descend if is_directory else feed.accepts
-            if step(state, entry.name) and os.path.commonpath((feed.base, target)) != feed.base:
-                self.found.note(feed, problems.link_outside(entry.path, target))
+            is_inside = os.path.commonpath((feed.base, target)) == feed.base
+            if step(state, entry.name) and not (is_there and is_inside):
+                tell = problems.link_outside if is_there else problems.dangling_link
+                self.found.note(feed.source_name, tell(entry.path, target))
+
+    def _note_unmatched(self, entry: os.DirEntry[str], takers: list[Taker]) -> None:
+        """Told of one of the sources that look here: whose it was meant to be, nobody knows."""
+        if entry.is_dir(follow_symlinks=False):
+            is_odd = not self._may_be_there(entry, takers)
+        else:
+            is_odd = not any(feed.is_marker(entry.name) for feed, _ in takers)
+        if is_odd:
+            self._note_stray(takers[0][0].source_name, entry)
+
+    def _may_be_there(self, directory: os.DirEntry[str], takers: list[Taker]) -> bool:
+        """Somebody looks into it, or takes every name here and leaves directories alone."""
+        is_base = any(f"{base}/".startswith(f"{directory.path}/") for base in self.starts)
+        takes_all = any(feed.pattern.is_any_name for feed, _ in takers)
+        return is_base or takes_all or bool(_descend(takers, directory.name))
+
+    def _note_stray(self, source_name: str, entry: os.DirEntry[str]) -> None:
+        """A file is one when it has been still for a while: it may get its name when complete."""
+        if entry.is_dir(follow_symlinks=False):
+            self.found.note(source_name, problems.unmatched_directory(entry.path))
+        elif time.time() - entry.stat(follow_symlinks=False).st_ctime > self.outlook.stray_after_s:
+            self.found.note(source_name, problems.unmatched_file(entry.path))
 
     def _note_kind(self, path: str, mode: int, owners: list[Feed]) -> None:
         for feed in owners:
             if not (stat.S_ISDIR(mode) and feed.pattern.is_any_name):
-                self.found.note(feed, problems.not_a_file(path, mode))
+                self.found.note(feed.source_name, problems.not_a_file(path, mode))
 
     def _note_claims(self, path: str, owners: list[Feed]) -> None:
         for feed in owners:
             names = [owner.source_name for owner in owners]
-            self.found.note(feed, problems.claimed_by_several(path, names))
+            self.found.note(feed.source_name, problems.claimed_by_several(path, names))
 
 
 def _descend(takers: list[Taker], name: str) -> list[Taker]:

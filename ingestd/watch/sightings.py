@@ -29,9 +29,11 @@ class Feed:
 
     def accepts(self, state: State, name: str) -> bool:
         """Whether a file of that name is data of the source; a marker never is."""
-        if self.done_marker and name.endswith(self.done_marker):
-            return False
-        return self.pattern.accepts(state, name)
+        return not self.is_marker(name) and self.pattern.accepts(state, name)
+
+    def is_marker(self, name: str) -> bool:
+        """Whether a file of that name says of another that it is complete."""
+        return self.done_marker is not None and name.endswith(self.done_marker)
 
 
 class Sighting(NamedTuple):

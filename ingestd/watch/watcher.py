@@ -34,6 +34,8 @@ from ingestd.watch.sightings import Candidate, Feed
 _MOST_FILES = 50_000
 """Files of one source that are kept in mind, about 1 kB each."""
 
+_STRAY_AFTER_SCANS = 5
+
 _LOOKS_AT_ONCE = 64
 """Files that are looked at in one turn of a thread."""
 
@@ -57,6 +59,8 @@ class Watcher:
                 self._arrivals.known,
                 self._arrivals.counts,
                 _MOST_FILES,
+                inbox,
+                _STRAY_AFTER_SCANS * settings.rescan_interval,
             ),
             self._arrivals,
             settings,
@@ -124,7 +128,7 @@ class Watcher:
         return inf if scanned_at is None else time.monotonic() - scanned_at
 
     def problems(self) -> dict[str, list[PathProblem]]:
-        """What was left alone or cannot be read, by source."""
+        """What was left alone or cannot be read, by source; ``NOBODY``: what belongs to none."""
         problems = {name: list(noted) for name, noted in self._scanner.problems.items()}
         for source_name, obstacle in self._arrivals.stuck(time.monotonic()):
             problems.setdefault(source_name, []).append(obstacle)
