@@ -4,13 +4,15 @@ They cross queues and process borders, in the order a row meets them: a found fi
 a claimed file, its chunks, what a worker made of a chunk, and the file's result.
 """
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from pickle import PickleBuffer
+from typing import Any, NamedTuple, SupportsIndex
 
 ROW = "__row__"
 """Column that carries a row's place in its chunk (UInt32, from 0) through validation and steps."""
@@ -253,6 +255,14 @@ class RefinedChunk:
     filtered_count: int
     rejections: Rejections
     refine_s: float = 0.0
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        """Documents and ends may travel beside the pickle (PEP 574) instead of being copied."""
+        offered = PickleBuffer if operator.index(protocol) >= 5 else bytes
+        return RefinedChunk, (
+            self.chunk, offered(self.documents), offered(self.ends), self.document_count,
+            self.filtered_count, self.rejections, self.refine_s,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ import anyio.to_thread
 
 from ingestd.errors import WorkerLost
 from ingestd.events import Events
+from ingestd.handover import Handover, Packed, outlet
 from ingestd.memory import keep_freed_memory
 
 Result = TypeVar("Result")
@@ -160,10 +161,12 @@ class _Slot:
         self.pid: int | None = None
         self._warm = warm
         self._pool: ProcessPoolExecutor | None = None
+        self._handover: Handover | None = None
         self._ready: Future[int] = Future()
 
     def start(self) -> None:
         """Start a process in the background; it warms up before its first task."""
+        self._handover = Handover()
         self._pool = pool = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("forkserver"),
@@ -189,9 +192,11 @@ class _Slot:
         """The function's result, and the worker's resident memory in bytes."""
         if self._pool is None:
             self.start()
-        assert self._pool is not None
+        pool, handover = self._pool, self._handover
+        assert pool is not None
+        assert handover is not None
         pid = await asyncio.wrap_future(self._ready)
-        answer = asyncio.wrap_future(self._pool.submit(_call, function, arguments))
+        answer = asyncio.wrap_future(pool.submit(_answer, handover.address, function, arguments))
         with _death_of(pid) as death:
             await asyncio.wait((answer, death), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
@@ -199,7 +204,8 @@ class _Slot:
         if not answer.done():
             answer.cancel()
             raise BrokenProcessPool("it died in the middle of its answer")
-        return answer.result()
+        packed, resident_bytes = answer.result()
+        return handover.unpack(packed), resident_bytes
 
     async def has_begun(self) -> None:
         """Wait until the process is itself: killed while it starts, it complains on stderr."""
@@ -208,12 +214,14 @@ class _Slot:
 
     def kill(self) -> None:
         """End the process at once; nothing in it is worth saving."""
-        pool, pid = self._pool, self.pid
-        self._pool = self.pid = None
+        pool, pid, handover = self._pool, self.pid, self._handover
+        self._pool = self.pid = self._handover = None
         if pid is not None:
             _kill(pid)
         if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
+        if handover is not None:
+            handover.close()
 
     def restart(self) -> None:
         """A new process in the place of this one."""
@@ -281,20 +289,26 @@ def _end_with(daemon: int) -> None:
 def _warm_up(warm: Callable[[], object]) -> None:
     """Trouble is left to the first task, which has somebody to tell it."""
     with suppress(Exception):
-        _call(warm, ())
+        _call(warm)
     gc.collect()
     gc.freeze()  # what is here now stays: going through it again and again costs more than a row
 
 
-def _call(function: Callable[..., Any], arguments: tuple[object, ...]) -> tuple[Any, int]:
+def _answer(
+    handover: str, function: Callable[..., Any], arguments: tuple[object, ...]
+) -> tuple[Packed, int]:
+    """The result on its way out, and the resident memory of this process in bytes."""
+    return outlet(handover).pack(_call(function, *arguments)), _resident_bytes()
+
+
+def _call(function: Callable[..., Any], *arguments: object) -> Any:
     """What is no ``Exception`` (a panic in Rust, ``sys.exit`` in a step) would end the daemon."""
     try:
-        result = function(*arguments)
+        return function(*arguments)
     except Exception:
         raise
     except BaseException as error:  # noqa: BLE001 - so that the daemon never raises it
         raise RuntimeError(f"{type(error).__name__}: {error}") from None
-    return result, _resident_bytes()
 
 
 def _resident_bytes() -> int:
