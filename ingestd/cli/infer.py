@@ -40,7 +40,19 @@ def infer_source(files: Sequence[Path], options: InferOptions) -> int:
     else:
         count = len(inferred.source.columns)
         stderr().print(f"{clean(options.output)}: source {inferred.source.name}, {count} columns")
-    return ExitCode.OK
+    return _exit_code(inferred)
+
+
+def _exit_code(inferred: Inferred) -> int:
+    """Says so where the source refuses most rows of its own samples."""
+    read = inferred.findings.read
+    if read.unread * 2 <= read.rows:
+        return ExitCode.OK
+    stderr().print(
+        f"this source refuses {read.unread:,} of the {read.rows:,} rows that it was made from:"
+        " its first lines tell why"
+    )
+    return ExitCode.DATA_REFUSED
 
 
 def _require_name(name: str) -> None:

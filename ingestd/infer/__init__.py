@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ingestd.config.reading import read_source
 from ingestd.config.source import SourceSpec
-from ingestd.infer.attempts import Files, Reader
+from ingestd.infer.attempts import Reader
 from ingestd.infer.names import source_name
 from ingestd.infer.rows import Extent
-from ingestd.infer.samples import take_sample
+from ingestd.infer.samples import Files, take_sample
 from ingestd.infer.told import Findings, source_lines
 
 __all__ = ["Inferred", "Wanted", "infer"]

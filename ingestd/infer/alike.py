@@ -2,25 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from ingestd.errors import FileRefused
 from ingestd.infer.layouts import Layout
+from ingestd.infer.samples import Files
 
 _ASCII = "utf-8"
 
 
-def shared_layout(layouts: Sequence[Layout], paths: Sequence[Path]) -> Layout:
+def shared_layout(layouts: Sequence[Layout], files: Files) -> Layout:
     """The layout of the first file, with the columns that all files have.
 
     Raises:
         FileRefused: one source cannot read all of them.
     """
     first = layouts[0]
-    for layout, path in zip(layouts, paths, strict=True):
+    for layout, (path, _) in zip(layouts, files, strict=True):
         if difference := next(_differences(first, layout), None):
             raise FileRefused(
-                "unlike_files", f"{path.name} is unlike {paths[0].name}: {difference}",
+                "unlike_files", f"{path.name} is unlike {files[0][0].name}: {difference}",
                 "infer a source for each of them",
             )  # fmt: skip
     encodings = [layout.encoding for layout in layouts if layout.encoding != _ASCII]
@@ -30,14 +30,6 @@ def shared_layout(layouts: Sequence[Layout], paths: Sequence[Path]) -> Layout:
     return replace(
         shared, encoding=encodings[0] if encodings else _ASCII, has_one_start=len(starts) == 1
     )
-
-
-def columns_of(own: Layout, shared: Layout) -> list[str | None]:
-    """For each column of a file the one of the source that it is."""
-    if not shared.is_named:
-        return [*shared.columns]
-    by_name = dict(zip(shared.names, shared.columns, strict=True))
-    return [by_name.get(name) for name in own.names]
 
 
 def left_out(layouts: Sequence[Layout], shared: Layout) -> list[str]:

@@ -5,18 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 from ingestd.errors import FileRefused
-from ingestd.infer.alike import columns_of, left_out, shared_layout
+from ingestd.infer.alike import left_out, shared_layout
 from ingestd.infer.columns import Decision, decide
 from ingestd.infer.evidence import Evidence
 from ingestd.infer.layouts import Layout, find_layout, layout_in
 from ingestd.infer.rows import Extent, Reading, read_rows
-from ingestd.infer.samples import Sample
-from ingestd.records import FileStat
-
-Files = Sequence[tuple[Path, FileStat]]
+from ingestd.infer.samples import Files, Sample
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,12 @@ class Read:
         return sum((reading.faults for reading in self.readings), Counter[str]())
 
     @property
+    def rows(self) -> int:
+        return sum(reading.rows for reading in self.readings)
+
+    @property
     def unread(self) -> int:
+        """Rows that could not be read."""
         return self.faults.total()
 
     @property
@@ -67,7 +68,17 @@ class Reader:
     extent: Extent
 
     def read_best(self) -> Read:
-        """With the likeliest layout; where that leaves rows, with the one that leaves fewest."""
+        """With the likeliest layout; where that leaves rows, with the one that leaves fewest.
+
+        Raises:
+            FileRefused: no source reads them, or not one row.
+        """
+        best = self._likeliest()
+        if best.is_empty:
+            raise _unreadable(best)
+        return best
+
+    def _likeliest(self) -> Read:
         best = self._read(find_layout(self.samples[0]))
         if best.faults["stray_quote"] or best.faults["unclosed_quote"]:
             best = min([best, *self._read_otherwise(best.layout)], key=lambda read: read.unread)
@@ -82,16 +93,33 @@ class Reader:
         """With this layout of the first file; the others are written in the same dialect."""
         others = (layout_in(sample, layout.dialect) for sample in self.samples[1:])
         layouts = [layout, *(replace(other, ragged=layout.ragged) for other in others)]
-        shared = shared_layout(layouts, [path for path, _ in self.files])
-        evidence = {name: Evidence(name) for name in shared.columns}
+        shared = shared_layout(layouts, self.files)
+        try:
+            return self._read_as(shared, layouts)
+        except FileRefused as refusal:
+            if not shared.is_named:
+                raise
+            by_place = [replace(own, header_fault=refusal.message) for own in layouts]
+        return self._read_as(shared_layout(by_place, self.files), by_place)
+
+    def _read_as(self, shared: Layout, layouts: Sequence[Layout]) -> Read:
+        gathered = tuple(map(Evidence, shared.columns))
         readings = tuple(Reading(path, stat) for path, stat in self.files)
-        for reading, own in zip(readings, layouts, strict=True):
-            columns = [evidence.get(name or "") for name in columns_of(own, shared)]
-            read_rows(reading, replace(own, encoding=shared.encoding), columns, self.extent)
-        return Read(shared, readings, tuple(evidence.values()), tuple(left_out(layouts, shared)))
+        for reading in readings:
+            read_rows(reading, shared, gathered, self.extent)
+        return Read(shared, readings, gathered, tuple(left_out(layouts, shared)))
 
     def _read_otherwise(self, layout: Layout) -> Iterator[Read]:
         """The same in the other dialects that are possible."""
         for dialect in layout.dialect.alternatives():
             with suppress(FileRefused):
                 yield self._read(layout_in(self.samples[0], dialect))
+
+
+def _unreadable(read: Read) -> FileRefused:
+    first = read.readings[0]
+    why = next((fault.message for fault in first.first_faults.values()), "it repeats its header")
+    return FileRefused(
+        "unreadable", f"not one row of {first.path.name} can be read: {why}",
+        "is it a CSV file? infer found no way of writing one that fits it",
+    )  # fmt: skip

@@ -18,7 +18,7 @@ from ingestd.infer.outline import (
 from ingestd.infer.samples import CR_CR_LF, Sample
 
 _ALL = -1
-_SEPARATOR_LINE = re.compile(r'"?sep=(.{1,16}?)"?\n', re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(r'\A"?sep=(.{1,16}?)"?\n', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Layout:
     record_end: str = "auto"
     has_one_start: bool = True
     """Whether the header stands on the same line in all files."""
+    header_fault: str = ""
+    """Why the columns cannot be found by the names in the header."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -46,7 +48,7 @@ class Layout:
         quote = self.dialect.quote or "\n"
         are_plain = all(name.isprintable() and quote not in name for name in self.names)
         is_clear = are_plain and len(set(self.names)) == len(self.names) > 0
-        return is_clear and self.outline.is_aligned
+        return is_clear and self.outline.is_aligned and not self.header_fault
 
     def alias(self, column: str) -> str | None:
         """The name of a column in the file, where it is another one."""
@@ -63,16 +65,16 @@ class Layout:
     def options(self) -> dict[str, Any]:
         """What ``[csv]`` has to say beside the defaults, to read the file by its header."""
         if not self.is_named:
-            return self.positional_options(self.columns)
+            return self._positional_options()
         lines = self.outline.header_lines
         header = {"header_lines": lines} if lines > 1 else {}
         skipped = self.outline.skip_lines if self.has_one_start else "auto"
         return self._dialect_options() | header | _given(skip_lines=skipped)
 
-    def positional_options(self, columns: tuple[str, ...]) -> dict[str, Any]:
+    def _positional_options(self) -> dict[str, Any]:
         """The same, to read the rows alone."""
-        skipped = _given(skip_lines=self.outline.data_line)
-        return {**self._dialect_options(), "header": False, **skipped, "columns": list(columns)}
+        options = {**self._dialect_options(), "header": False, "columns": list(self.columns)}
+        return options | _given(skip_lines=self.outline.data_line)
 
     def _dialect_options(self) -> dict[str, Any]:
         defaults = {

@@ -53,8 +53,6 @@ class Outline:
     """Whether the header has a name for every field of the rows."""
     has_blank_extras: bool
     """Whether rows end with more delimiters than they should."""
-    header: frozenset[tuple[str, ...]] = frozenset()
-    """The cells of the header's records, as they are written."""
 
 
 def find_comments(text: str) -> Commented:
@@ -88,7 +86,6 @@ def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
         names=names, width=len(names) or width,
         is_aligned=not header or len(header[-1].cells) >= width,
         has_blank_extras=any(_has_blank_extras(record, len(names) or width) for record in body),
-        header=frozenset(record.cells for record in header),
     )  # fmt: skip
 
 

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import polars as pl
-
 from ingestd.config.reading import read_source
 from ingestd.config.source import SourceSpec
 from ingestd.formats import FORMATS
@@ -46,12 +44,12 @@ class Extent:
 
 
 def read_rows(
-    reading: Reading, layout: Layout, columns: Sequence[Evidence | None], extent: Extent
+    reading: Reading, layout: Layout, gathered: Sequence[Evidence], extent: Extent
 ) -> None:
-    """Read a file chunk by chunk and let its columns, in order, see their texts.
+    """Read a file chunk by chunk, as it will be, and let the columns see their texts.
 
     Raises:
-        FileRefused, FileUnavailable: the file cannot be read.
+        FileRefused, FileUnavailable: a source with this layout cannot read the file.
         ConfigError: no source can be told to read it, because of its encoding.
     """
     source, limits = _as_texts(reading.path, layout), Limits()
@@ -65,35 +63,23 @@ def read_rows(
         reading.faults.update(fault.rule for fault in text.faults.values())
         for index, fault in list(text.faults.items())[: 3 - len(reading.first_faults)]:
             reading.first_faults[chunk.start.row + index + 1] = fault
-        frame = _without_headers(text.frame, layout)
-        for place, evidence in enumerate(columns):
-            if evidence is not None:
-                evidence.see(frame[_short_name(place)])
+        for evidence in gathered:
+            evidence.see(text.frame[evidence.name])
         if extent.is_reached(reading):
             reading.is_whole = chunk.end == found.chunks[-1].end
             return
 
 
-def _without_headers(frame: pl.DataFrame, layout: Layout) -> pl.DataFrame:
-    """The rows but for those that repeat the header, which the daemon does not load either."""
-    for cells in layout.outline.header if layout.is_named else ():
-        own = zip(frame.columns, cells, strict=False)
-        is_header = pl.all_horizontal(pl.col(name).fill_null("") == cell for name, cell in own)
-        frame = frame.filter(~is_header)
-    return frame
-
-
-def _short_name(place: int) -> str:
-    return f"c{place}"
-
-
 def _as_texts(path: Path, layout: Layout) -> SourceSpec:
-    """A source that reads every column as text, by its place."""
-    names = tuple(_short_name(place) for place in range(len(layout.columns)))
+    """The source to be, but that it reads every column as text."""
+    aliases = {column: layout.alias(column) for column in layout.columns}
     document = {
         "name": "sample",
         "file_pattern": "sample",
-        "csv": layout.positional_options(names),
-        "schema": dict.fromkeys(names, "string"),
+        "csv": layout.options(),
+        "schema": {
+            column: {"type": "string", "aliases": [] if alias is None else [alias]}
+            for column, alias in aliases.items()
+        },
     }
     return read_source(path, document)

@@ -1,5 +1,6 @@
 """The beginning and the end of a file as text, from which its layout is told."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from ingestd.formats.content import opened
 from ingestd.formats.limits import Limits
 from ingestd.infer.encodings import Encoding, EncodingScan
 from ingestd.records import FileStat
+
+Files = Sequence[tuple[Path, FileStat]]
 
 _SAMPLE_BYTES = 2**20
 _END_BYTES = 2**16

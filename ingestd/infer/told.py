@@ -71,6 +71,8 @@ def _preface(findings: Findings) -> Iterator[str]:
             yield as_comment(f"# {sample.path.name}, row {row}, cannot be read: {fault.message}.")
         if reading.faults:
             yield f"# Rows that cannot be read: {reading.faults.total():,} of {reading.rows:,}."
+    if refusal := findings.read.layout.header_fault:
+        yield as_comment(f"# Columns are told by their places: {refusal}.")
     if findings.read.left_out:
         names = ", ".join(findings.read.left_out)
         yield as_comment(f"# Left out, because not all files have them: {names}.")

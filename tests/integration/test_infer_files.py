@@ -7,10 +7,13 @@ import pickle
 import subprocess
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from refusals import errors_in
 
 from ingestd.config.source import SourceSpec
@@ -23,6 +26,23 @@ from ingestd.infer import Inferred, Wanted, infer
 from ingestd.infer.samples import take_sample
 from ingestd.refine import Plan, check_source, refine, schema_of
 
+DAMAGE = [
+    '"',
+    '""',
+    ";",
+    "\t",
+    "\n",
+    "\r",
+    "\r\n",
+    "\\",
+    "'",
+    "#",
+    "sep=;\n",
+    "\ufeff",
+    "\x1e",
+    "||",
+    " ",
+]
 SAMPLES = sorted((Path(__file__).parents[1] / "data" / "infer").glob("*.csv"))
 
 
@@ -192,6 +212,39 @@ def test_unreadable_rows_are_told(sample: Any) -> None:
     assert "# Rows that cannot be read: 1 of 4." in text
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ('""id,v\n0,1\n1,2\n', ["id", "v"]),
+        ("id,na\rme,v\n1,a,2\n2,b,3\n", ["id", "na me", "v"]),
+    ],
+)
+def test_a_header_that_the_daemon_refuses_is_skipped(
+    sample: Any, text: str, columns: list[str]
+) -> None:
+    path = sample(text)
+    inferred = inferred_from(path)
+    assert rejections_of(path, inferred.source) == []
+    assert [*inferred.source.columns] == columns
+    assert "# Columns are told by their places: the header" in inferred.toml
+
+
+@given(st.lists(st.sampled_from([*DAMAGE, *"ab1,"]), max_size=20).map("".join))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_no_source_refuses_its_own_sample(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(text.encode())
+    with suppress(FileRefused):  # infer may, the daemon may not once there is a source
+        source = inferred_from(path).source
+        layout = FORMATS["csv"].lay_out(path, look(path), source, Limits())
+        assert layout.chunks
+
+
+def test_a_file_of_unreadable_rows_is_refused(sample: Any) -> None:
+    with pytest.raises(FileRefused, match=r"not one row of sample\.csv .* NUL byte"):
+        inferred_from(sample("a,b\n1\0,2\n3\0,4\n"))
+
+
 @pytest.mark.parametrize("text", ["", "\n\n", "  \n"])
 def test_an_empty_sample_is_refused(sample: Any, text: str) -> None:
     with pytest.raises(FileRefused):
@@ -221,6 +274,13 @@ def test_the_command_writes_what_check_accepts(sample: Any, tmp_path: Path) -> N
     assert (done.returncode, done.stdout) == (0, "")
     check = [sys.executable, "-m", "ingestd", "check", "--config", str(tmp_path / "config")]
     assert subprocess.run(check, check=False, capture_output=True, timeout=60).returncode == 0
+
+
+def test_the_command_says_when_most_rows_are_refused(sample: Any) -> None:
+    done = command(sample("a,b\n1,2\n3\0,4\n5\0,6\n"))
+    assert done.returncode == 65
+    assert "refuses 2 of the 3 rows" in done.stderr
+    assert "# sample.csv, row 2, cannot be read: the record holds a NUL byte." in done.stdout
 
 
 def test_the_command_never_writes_over_a_file(sample: Any, tmp_path: Path) -> None:
