@@ -99,10 +99,10 @@ class Loader:
         documents, ends = _joined(chunks)
         is_upsert = source.load.mode == "upsert"
         last_of = np.cumsum([chunk.document_count for chunk in chunks])
+        places = np.append(0, ends)
         refused: list[dict[int, Violation]] = [{} for _ in chunks]
         for first, last in self._batches(ends):
-            places = np.concatenate(([0], ends))[first : last + 1].tolist()
-            batch = _Batch(documents, places)
+            batch = _Batch(documents, places[first : last + 1])
             for fault in await self._write(source, batch):
                 row = row_number(batch.document(fault.index), is_upsert=is_upsert)
                 chunk = int(np.searchsorted(last_of, first + fault.index, side="right"))
@@ -217,7 +217,9 @@ def _joined(chunks: Sequence[RefinedChunk]) -> tuple[bytes, npt.NDArray[np.int64
 class _Batch:
     """Documents of a chunk that travel in one command, without a copy."""
 
-    def __init__(self, documents: bytes | memoryview, places: Sequence[int]) -> None:
+    def __init__(
+        self, documents: bytes | memoryview, places: npt.NDArray[np.int64] | list[int]
+    ) -> None:
         self._documents = memoryview(documents)
         self._places = places
         """Where each document begins, and where the last one ends."""
