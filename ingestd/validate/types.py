@@ -5,11 +5,12 @@ one value of the type becomes null, which the validator tells from a null in the
 floats are rounded, to the nearest that there is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import partial
+from itertools import product
 from typing import Any, Literal, TypeAlias
 
 import polars as pl
@@ -26,6 +27,9 @@ Hint: TypeAlias = tuple[pl.Expr, str]
 
 LONGEST_VALUE = 200
 """Characters of a refused value that are kept."""
+
+_SHORT_WORD = 6
+"""Letters of a word that has 64 spellings."""
 
 _PLAIN = r"^[ -&(-\[\]-~]*$"
 """Printable ASCII without ``'`` and ``\\``: what ``repr`` puts into quotes and leaves alone."""
@@ -87,10 +91,20 @@ def _parse_number(text: pl.Expr, spec: ColumnSpec, dtype: pl.DataType) -> pl.Exp
 
 def parse_bool(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
     """One of the column's ``true_values`` or ``false_values``, in upper or lower case."""
-    lower = text.str.to_lowercase()
-    is_true = lower.is_in([word.lower() for word in spec.true_values])
-    is_false = lower.is_in([word.lower() for word in spec.false_values])
+    is_true, is_false = _is_word(text, spec.true_values), _is_word(text, spec.false_values)
     return pl.when(is_true).then(True).when(is_false).then(False)
+
+
+def _is_word(text: pl.Expr, words: Sequence[str]) -> pl.Expr:
+    """Looking a text up among all spellings of short words is faster than lowering its case."""
+    if all(word.isascii() and len(word) <= _SHORT_WORD for word in words):
+        return text.is_in([spelling for word in words for spelling in _spellings(word)])
+    return text.str.to_lowercase().is_in([word.lower() for word in words])
+
+
+def _spellings(word: str) -> list[str]:
+    """``no``, ``nO``, ``No`` and ``NO``."""
+    return ["".join(letters) for letters in product(*({c.lower(), c.upper()} for c in word))]
 
 
 def parse_binary(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:

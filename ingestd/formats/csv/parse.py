@@ -92,12 +92,18 @@ class Parser:
             columns=[*self._places().values(), *self._unknown().values()],
             separator=separator,
             quote_char=csv.quote or None,
-            null_values=list(csv.null_values) or None,
+            null_values=self._null_values(octets) or None,
             empty_string_is_null="" in csv.null_values,
             truncate_ragged_lines=csv.ragged == "rescue",
             raise_if_empty=False,
         )
         return frame[is_guarded:]
+
+    def _null_values(self, octets: bytes) -> list[str]:
+        """What fields are compared with: "" only has to be where an empty one may be in quotes."""
+        csv = self.source.csv
+        is_quoted = bool(csv.quote) and csv.quote.encode() in octets
+        return [text for text in csv.null_values if text or is_quoted]
 
     def _places(self) -> dict[str, str]:
         """Where in a record the columns of the schema are, as far as the file has them."""
