@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.guard import check, show_verdicts
 from benchmarks.machine import load_average, machine_facts
-from benchmarks.probes import PROBES
+from benchmarks.probes import ON_REQUEST, PROBES
 from benchmarks.processes import CommandFailed
 from benchmarks.report import show_probe, show_scenario
 from benchmarks.rounds import Effort, run_rounds, tell
@@ -80,7 +80,7 @@ def _usual_names(*, is_quick: bool) -> Sequence[str]:
         name for name, scenario in SCENARIOS.items()
         if (scenario.is_quick if is_quick else scenario.is_default)
     ]  # fmt: skip
-    return [*scenarios, *PROBES]
+    return [*scenarios, *(name for name in PROBES if name not in ON_REQUEST)]
 
 
 def _as_document(figures: Mapping[str, Spread | float]) -> dict[str, object]:

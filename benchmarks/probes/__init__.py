@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.probes.idle import measure_idle
 from benchmarks.probes.latency import measure_busy_latency, measure_latency
+from benchmarks.probes.ledger import measure_ledger
 from benchmarks.rounds import Effort
 from benchmarks.summary import Spread
 
@@ -14,4 +15,8 @@ PROBES: Mapping[str, Probe] = {
     "latency": measure_latency,
     "busy-latency": measure_busy_latency,
     "idle": measure_idle,
+    "ledger": measure_ledger,
 }
+
+ON_REQUEST = frozenset({"ledger"})
+"""Takes ten minutes to prepare: measured when it is named."""

@@ -39,7 +39,7 @@ def measure_idle(effort: Effort, directory: Path) -> Mapping[str, Spread | float
         (place / "root").mkdir()
         deployment = make_deployment(place / "root", server.uri, sources)
         with server.database() as database:
-            _load_one(deployment, database)
+            load_one(deployment, database)
             tell(f"  archiving {files:,} files …")
             _archive_more(deployment, database, files)
         return _watch(deployment, server.pid, effort) | {"archived_files": float(files)}
@@ -63,7 +63,7 @@ def _watch(deployment: Deployment, mongod_pid: int, effort: Effort) -> dict[str,
     }
 
 
-def _load_one(deployment: Deployment, database: Database[dict[str, Any]]) -> None:
+def load_one(deployment: Deployment, database: Database[dict[str, Any]]) -> None:
     """One real file, so that the ledger has an entry of today's form."""
     file = deployment.staging / "first.csv"
     write_file(file, orders(), 100)

@@ -45,6 +45,8 @@ class ApiContext:
     is_alive: Callable[[], bool] = field(default=_always)
     activity: Callable[[str], Mapping[str, object]] = field(default=_no_activity)
     """Of a source: how many files wait, are in flight, …"""
+    most_counted: int = 1000
+    """Files of a source in one state: counting millions would take seconds, and mean little."""
 
     @property
     def time_limit_ms(self) -> int:

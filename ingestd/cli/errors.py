@@ -44,7 +44,7 @@ class ErrorFilter:
 def show_errors(location: Path | None, wanted: ErrorFilter, *, as_json: bool) -> int:
     """List the newest rejections in the order in which they were found."""
     settings, sources = require(read(location))
-    found = ask_mongo(settings, partial(_find, wanted=wanted))
+    found = ask_mongo(settings, partial(find_errors, wanted=wanted))
     if not found and wanted.source is not None:
         named_source(wanted.source, sources)
     if as_json:
@@ -57,7 +57,7 @@ def show_errors(location: Path | None, wanted: ErrorFilter, *, as_json: bool) ->
     return ExitCode.OK
 
 
-async def _find(mongo: Mongo, wanted: ErrorFilter) -> list[Document]:
+async def find_errors(mongo: Mongo, wanted: ErrorFilter) -> list[Document]:
     """The newest, file by file. One query per source: that is what there is an index for."""
     files = None if wanted.file is None else await _file_ids(mongo, wanted)
     names = await _source_names(mongo) if wanted.source is None else [wanted.source]

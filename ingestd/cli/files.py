@@ -58,7 +58,7 @@ class FileFilter:
 def show_files(location: Path | None, wanted: FileFilter, *, as_json: bool) -> int:
     """List files, newest first."""
     settings, sources = require(read(location))
-    found = ask_mongo(settings, partial(_find, wanted=wanted))
+    found = ask_mongo(settings, partial(find_files, wanted=wanted))
     if not found and wanted.source is not None:
         named_source(wanted.source, sources)
     if as_json:
@@ -70,7 +70,8 @@ def show_files(location: Path | None, wanted: FileFilter, *, as_json: bool) -> i
     return ExitCode.OK
 
 
-async def _find(mongo: Mongo, wanted: FileFilter) -> list[Document]:
+async def find_files(mongo: Mongo, wanted: FileFilter) -> list[Document]:
+    """The newest ones."""
     return await mongo.find(
         FILES, wanted.as_match(), sort=[("processed_at", -1), ("_id", -1)], limit=wanted.limit
     )

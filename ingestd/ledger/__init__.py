@@ -17,9 +17,10 @@ from ingestd.ledger.entry import (
     path_fields,
     path_in,
 )
-from ingestd.ledger.ledger import Commit, Ending, Ledger
+from ingestd.ledger.ledger import BY_STATE, Commit, Ending, Ledger
 
 __all__ = [
+    "BY_STATE",
     "FILES",
     "SOURCES",
     "Action",

@@ -18,6 +18,9 @@ from ingestd.records import FileState
 _MOST_REMEMBERED = 100
 """Actions of one file."""
 
+_MOST_NAMED = 10
+"""Files of one name that are told, so that somebody can say which one is meant."""
+
 
 class Action(StrEnum):
     """What can be done with a file; the names of commands."""
@@ -57,12 +60,13 @@ class Actions:
             ActionRefused: there are several of that name.
         """
         named = {"source_name": {"$in": list(sources)}, "name": text, "duplicate_of": None}
-        found = await self._find({"_id": text}) or await self._find(named)
+        found = await self._find({"_id": text}) or await self._find(named, limit=_MOST_NAMED)
         if not found:
             raise UnknownFile(f"there is no file {text}", "see `ingestd files` for what there is")
         if len(found) > 1:
-            ids = ", ".join(entry["_id"] for entry in found[:10])
-            raise ActionRefused(f"{len(found)} files are called {text}", f"say which one: {ids}")
+            ids = ", ".join(entry["_id"] for entry in found)
+            count = len(found) if len(found) < _MOST_NAMED else f"{_MOST_NAMED} or more"
+            raise ActionRefused(f"{count} files are called {text}", f"say which one: {ids}")
         return found[0]
 
     async def begin(
@@ -126,9 +130,9 @@ class Actions:
             "writing the ledger", lambda: self._mongo.update_returning(FILES, match, change)
         )
 
-    async def _find(self, match: Document) -> list[Document]:
+    async def _find(self, match: Document, limit: int = 0) -> list[Document]:
         return await self._mongo.patiently(
-            "reading the ledger", lambda: self._mongo.find(FILES, match)
+            "reading the ledger", lambda: self._mongo.find(FILES, match, limit=limit)
         )
 
     async def _refuse(

@@ -272,6 +272,7 @@ async def test_sources_tell_their_columns_counts_and_last_file(
         status, (orders, empty), _ = await world.get("/sources")
         assert status == 200
         assert orders["files"] == {"archived": 1, "failed": 1, "loaded": 1}
+        assert orders["files_counted_up_to"] == 1000
         assert orders["last_file"]["file_id"] == last
         assert orders["columns"]["amount"] == "float64"
         assert (orders["mode"], orders["waiting"]) == ("insert", 3)
