@@ -88,7 +88,7 @@ async def test_watchdog_is_fed_only_while_work_moves_on(
 @pytest.mark.parametrize(
     ("microseconds", "pid", "period_s"),
     [
-        ("30000000", str(os.getpid()), 30.0),
+        ("30000000", "this", 30.0),
         ("30000000", None, 30.0),
         ("30000000", "1", None),
         ("0", None, None),
@@ -102,6 +102,7 @@ def test_watchdog_period_is_for_this_process_only(
     period_s: float | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    pid = str(os.getpid()) if pid == "this" else pid
     for name, value in (("WATCHDOG_USEC", microseconds), ("WATCHDOG_PID", pid)):
         monkeypatch.delenv(name, raising=False)
         if value is not None:
