@@ -13,6 +13,7 @@
     ├── WorkerLost         a worker process died or hung         try the chunk again, alone
     ├── StoreAway          MongoDB cannot be reached             wait, reading stops
     │   └── QueryTooSlow   a reader's query took too long        ask for less
+    ├── ExportRefused      a form has no place for a stored value  ask for another form
     └── StoreRefused       MongoDB answered no                   hold the file, tell the operator
 
 The policy (what each leads to) is one table in ``pipeline.py``. A bad *row* is
@@ -121,6 +122,10 @@ class StoreAway(IngestdError):
 
 class QueryTooSlow(StoreAway):
     """A query reached the time limit its reader set; a narrower one may pass."""
+
+
+class ExportRefused(IngestdError):
+    """A stored value has no place in the form that a reader asks for; another form takes it."""
 
 
 class StoreRefused(IngestdError):

@@ -1,22 +1,27 @@
 """Lists as answers: one page with a ``Link`` to the next (RFC 8288), or all of it as a stream."""
 
+import asyncio
 import re
+from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from aiohttp import web
 
 from ingestd.api.cursors import Cursor, Key, read_cursor, write_cursor
-from ingestd.api.formats import JSON
+from ingestd.api.formats import JSON, NDJSON
 from ingestd.api.query import ListQuery
-from ingestd.api.rows import Item, to_json
-from ingestd.api.walks import Walk, read_all, read_page
+from ingestd.api.rows import Item, Renderer
+from ingestd.api.walks import Batch, Walk, read_all, read_page
+from ingestd.export.json_text import to_json
 from ingestd.visible import VisibleRuns
 
 STREAM = web.RequestKey("stream", web.StreamResponse)
 """The answer whose first bytes are sent: from then on a failure can only break the connection."""
 
+_BATCH_ROWS = 500
+"""A few milliseconds of work in a thread."""
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
@@ -24,6 +29,10 @@ class Listing(Protocol):
     """What is listed. ``runs``: what the reader of rows may see, so that a cursor remembers it."""
 
     runs: VisibleRuns | None
+
+    @property
+    def render(self) -> Renderer:
+        """Documents as the items that stand for them."""
 
     async def walk(self, after: Key | None) -> Walk | None:
         """The way on after a key; ``None`` when there is nothing at all."""
@@ -40,6 +49,7 @@ class PlainListing:
     """Documents shown one by one, as they are."""
 
     first: Walk
+    render: Renderer
     runs: VisibleRuns | None = None
 
     async def walk(self, after: Key | None) -> Walk | None:
@@ -63,30 +73,49 @@ def json_response(body: object, status: int = 200) -> web.Response:
 async def answer_list(
     request: web.Request, query: ListQuery, listing: Listing
 ) -> web.StreamResponse:
-    """The list in the form that was asked for."""
-    after = None
-    if query.cursor is not None:
-        cursor = read_cursor(query.cursor, query.scope)
-        after, listing.runs = cursor.key, cursor.runs
+    """The list as JSON or NDJSON."""
+    after = begin_walk(query, listing)
     if query.limit is None:
         return await _stream(request, listing, after)
-    return await _answer_page(request, query, listing, after)
-
-
-async def _answer_page(
-    request: web.Request, query: ListQuery, listing: Listing, after: Key | None
-) -> web.Response:
-    walk = await listing.walk(after)
-    items: list[Item] = []
-    headers = {"Content-Type": query.format.content_type}
-    if walk is not None:
-        page = await read_page(walk, query.limit or 0)
-        items = await listing.kept(page.items)
-        if page.rest_after is not None:
-            cursor = write_cursor(Cursor(page.rest_after, listing.runs), query.scope)
-            headers["Link"] = f'<{_following(request, cursor)}>; rel="next"'
+    page = await next_page(request, query, listing, after)
+    items = [] if page.batch is None else await _read_items(listing, page.batch)
     body = listing.as_json(items) if query.format is JSON else as_lines(items)
-    return web.Response(body=body, headers=headers)
+    return web.Response(body=body, headers={"Content-Type": query.format.content_type, **page.link})
+
+
+def begin_walk(query: ListQuery, listing: Listing) -> Key | None:
+    """Where the walk goes on, as the cursor says; the listing remembers what it may see."""
+    if query.cursor is None:
+        return None
+    cursor = read_cursor(query.cursor, query.scope)
+    listing.runs = cursor.runs
+    return cursor.key
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedPage:
+    """The documents of one page, if there are any, and the header that leads to the next."""
+
+    batch: Batch | None = None
+    link: Mapping[str, str] = field(default_factory=dict)
+
+
+async def next_page(
+    request: web.Request, query: ListQuery, listing: Listing, after: Key | None
+) -> LinkedPage:
+    """The page after a key."""
+    walk = await listing.walk(after)
+    if walk is None:
+        return LinkedPage()
+    page = await read_page(walk, query.limit or 0)
+    if page.rest_after is None:
+        return LinkedPage(page.documents)
+    cursor = write_cursor(Cursor(page.rest_after, listing.runs), query.scope)
+    return LinkedPage(page.documents, {"Link": f'<{_following(request, cursor)}>; rel="next"'})
+
+
+async def _read_items(listing: Listing, batch: Batch) -> list[Item]:
+    return await listing.kept(await asyncio.to_thread(listing.render, batch.documents))
 
 
 def _following(request: web.Request, cursor: str) -> str:
@@ -105,16 +134,16 @@ def as_lines(items: list[Item]) -> bytes:
 async def _stream(
     request: web.Request, listing: Listing, after: Key | None
 ) -> web.StreamResponse:  # fmt: skip
-    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    response = web.StreamResponse(headers={"Content-Type": NDJSON.content_type})
     if request.method == "HEAD":
         await response.prepare(request)
         return response
-    async with aclosing(read_all(listing.walk, after)) as batches:
+    async with aclosing(read_all(listing.walk, after, _BATCH_ROWS)) as batches:
         batch = await anext(batches, None)  # a failure so far still gets a problem document
         await response.prepare(request)
         request[STREAM] = response
         while batch is not None:
-            if items := await listing.kept(batch):
+            if items := await _read_items(listing, batch):
                 await response.write(as_lines(items))
             batch = await anext(batches, None)
     await response.write_eof()

@@ -1,120 +1,28 @@
 """``GET /data/{source_name}``: the rows of completely loaded files, in order of arrival."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
-from itertools import groupby
-
 from aiohttp import web
 
 from ingestd.api.answers import answer_list
-from ingestd.api.context import CONTEXT, ApiContext, Columns
-from ingestd.api.cursors import Key
+from ingestd.api.context import CONTEXT
+from ingestd.api.exports import answer_rows
 from ingestd.api.filters import chosen_columns, column_conditions
-from ingestd.api.formats import JSON
-from ingestd.api.problems import bad_parameter
-from ingestd.api.query import LIST_PARAMETERS, ListQuery, read_list_query
-from ingestd.api.rows import Item, row_renderer, to_json
+from ingestd.api.formats import JSON, ROWS
+from ingestd.api.listing import RowListing
+from ingestd.api.query import LIST_PARAMETERS, read_list_query
 from ingestd.api.sources import named_source
-from ingestd.api.walks import Walk
-from ingestd.config.source import SourceSpec
-from ingestd.ledger import FILES
-from ingestd.mongo import Document
-from ingestd.visible import VisibleRuns, visible_files, visible_runs
 
 _PARAMETERS = (*LIST_PARAMETERS, "fields", "file_id")
 
 
 async def get_data(request: web.Request) -> web.StreamResponse:
-    """Rows of one source: a list of runs (files), or flat as NDJSON."""
+    """Rows of one source: a list of runs (files), or flat."""
     context, source_name = request.app[CONTEXT], named_source(request)
-    query, schema = read_list_query(request), context.schemas[source_name]
+    query, schema = read_list_query(request, ROWS), context.schemas[source_name]
     columns = chosen_columns(query.filters.pop("fields", None), schema)
     file_id = query.filters.pop("file_id", None)
     conditions = column_conditions(query.filters.items(), schema, _PARAMETERS)
     listing = RowListing(context, source_name, query, columns, conditions)
     if file_id is not None:
         await listing.keep_to_file(file_id)
-    return await answer_list(request, query, listing)
-
-
-@dataclass(slots=True)
-class RowListing:
-    """The rows of one source that match a query, as far as they may be seen."""
-
-    context: ApiContext
-    source_name: str
-    query: ListQuery
-    columns: Columns
-    conditions: list[Document]
-    runs: VisibleRuns | None = None
-    """What was visible when the walk began. It only ever narrows: no row comes twice, not even
-    one that a later file of an ``upsert`` source has moved to another run."""
-    files: dict[datetime, Document] = field(default_factory=dict)
-
-    @property
-    def source(self) -> SourceSpec:
-        return self.context.sources[self.source_name]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether rows may have columns that the schema does not know, and all are asked for."""
-        is_adding = self.source.load.on_new_column == "add"
-        return is_adding and self.columns is self.context.schemas[self.source_name]
-
-    async def keep_to_file(self, file_id: str) -> None:
-        """Rows of that file only."""
-        match = {"_id": file_id, "source_name": self.source_name}
-        file = await self.context.mongo.find_one(
-            FILES, match, max_time_ms=self.context.time_limit_ms
-        )
-        if file is None:
-            detail = f"source {self.source_name} has no such file"
-            raise bad_parameter("file_id", detail, f"see /files?source={self.source_name}")
-        self.conditions.append({"processed_at": file["processed_at"]})
-
-    async def walk(self, after: Key | None) -> Walk | None:
-        """The way on, under what is visible now and was when the walk began."""
-        limit_ms = self.context.time_limit_ms
-        now = await visible_runs(self.context.mongo, self.source, max_time_ms=limit_ms)
-        if now is None:
-            return None
-        self.runs = now if self.runs is None else now.narrowed(self.runs)
-        fields = None if self.is_open else dict.fromkeys((*self.columns, "processed_at"), 1)
-        return Walk(
-            mongo=self.context.mongo,
-            collection=self.source_name,
-            time_field="processed_at",
-            render=row_renderer(
-                self.columns, has_run=self.query.format is not JSON, is_open=self.is_open
-            ),
-            time_limit_ms=limit_ms,
-            conditions=(self.runs.as_condition(), *self.query.bounds(), *self.conditions),
-            projection=fields,
-            after=after,
-        )
-
-    async def kept(self, items: list[Item]) -> list[Item]:
-        """Without rows whose file was undone while they were read."""
-        unknown = {item.key.moment for item in items} - self.files.keys()
-        if unknown:
-            self.files |= await visible_files(
-                self.context.mongo, self.source, unknown,
-                max_time_ms=self.context.time_limit_ms,
-            )  # fmt: skip
-        return [item for item in items if item.key.moment in self.files]
-
-    def as_json(self, items: list[Item]) -> bytes:
-        """The list of runs, the newest file last."""
-        runs = groupby(items, key=lambda item: item.key.moment)
-        return b"[" + b",".join(self._run(moment, list(rows)) for moment, rows in runs) + b"]"
-
-    def _run(self, moment: datetime, items: list[Item]) -> bytes:
-        file = self.files[moment]
-        head = {
-            "source_name": self.source_name, "processed_at": moment,
-            "record_count": file["record_count"], "success_count": file["success_count"],
-            "error_count": file["error_count"], "filtered_count": file["filtered_count"],
-            "file": file["name"], "file_id": file["_id"],
-        }  # fmt: skip
-        rows = b",".join(item.text for item in items)
-        return to_json(head)[:-1] + b',"data":[' + rows + b"]}"
+    answer = answer_list if query.format is JSON else answer_rows
+    return await answer(request, query, listing)

@@ -32,12 +32,11 @@ async def get_files(request: web.Request) -> web.StreamResponse:
         mongo=context.mongo,
         collection=FILES,
         time_field="processed_at",
-        render=renderer("processed_at", as_file),
         time_limit_ms=context.time_limit_ms,
         conditions=(*query.bounds(), *await _conditions(context, query.filters)),
         is_newest_first=True,
     )
-    return await answer_list(request, query, PlainListing(walk))
+    return await answer_list(request, query, PlainListing(walk, renderer("processed_at", as_file)))
 
 
 async def get_file(request: web.Request) -> web.Response:

@@ -5,7 +5,8 @@ import socket
 import struct
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from aiohttp import hdrs, web
 
@@ -14,10 +15,12 @@ from ingestd.api.context import CONTEXT
 from ingestd.api.problems import ProblemDocument, RequestRefused, choices, shown
 from ingestd.errors import (
     ActionRefused,
+    ExportRefused,
     FileRefused,
     QueryTooSlow,
     StoreAway,
     UnknownFile,
+    WorkerLost,
 )
 
 REQUEST_ID = web.RequestKey("request_id", str)
@@ -76,53 +79,58 @@ def route_of(request: web.Request) -> str:
 
 
 def _problem_of(request: web.Request, error: Exception) -> ProblemDocument:
-    match error:
-        case RequestRefused():
-            return error.problem
-        case web.HTTPNotFound():
-            return _no_route(request)
-        case web.HTTPException():
-            return _http_problem(error)
-        case ActionRefused() | FileRefused():
-            return _action_problem(error)
-        case StoreAway():
-            return _store_problem(request, error)
-        case _:
-            request.app[CONTEXT].events.http_failed(route_of(request), request[REQUEST_ID], error)
-            return ProblemDocument(
-                500, "internal", "Internal error", "this is a mistake of ingestd, not yours",
-                "the log has the reason under this request_id",
-            )  # fmt: skip
+    for kind, explain_kind in _EXPLAINED.items():
+        if isinstance(error, kind):
+            return explain_kind(request, error)
+    request.app[CONTEXT].events.http_failed(route_of(request), request[REQUEST_ID], error)
+    return ProblemDocument(
+        500, "internal", "Internal error", "this is a mistake of ingestd, not yours",
+        "the log has the reason under this request_id",
+    )  # fmt: skip
 
 
-def _no_route(request: web.Request) -> ProblemDocument:
+def _no_route(request: web.Request, _: object) -> ProblemDocument:
     routes = sorted({resource.canonical for resource in request.app.router.resources()})
     detail = f"there is nothing at {shown(request.path)}"
     members = choices(request.path, routes)
     return ProblemDocument(404, "unknown-route", "Not found", detail, "see /", members)
 
 
-def _store_problem(request: web.Request, error: StoreAway) -> ProblemDocument:
-    if isinstance(error, QueryTooSlow):
-        limit_s = request.app[CONTEXT].settings.query_timeout
-        return ProblemDocument(
-            503, "query-too-slow", "The query takes too long",
-            f"MongoDB did not find the rows within {limit_s:g} s (api.query_timeout)",
-            "filter by a column that has an index (load.indexes of the source), or by dates",
-        )  # fmt: skip
+def _slow_problem(request: web.Request, _: object) -> ProblemDocument:
+    limit_s = request.app[CONTEXT].settings.query_timeout
     return ProblemDocument(
-        503, "mongodb-away", "MongoDB is away", "MongoDB does not answer at the moment",
-        "try again; see /health", headers={"Retry-After": _RETRY_AFTER_S},
+        503, "query-too-slow", "The query takes too long",
+        f"MongoDB did not find the rows within {limit_s:g} s (api.query_timeout)",
+        "filter by a column that has an index (load.indexes of the source), or by dates",
     )  # fmt: skip
 
 
-def _action_problem(error: ActionRefused | FileRefused) -> ProblemDocument:
+def _away_problem(*_: object) -> ProblemDocument:
+    detail = "MongoDB does not answer at the moment"
+    return _unavailable("mongodb-away", "MongoDB is away", detail, "try again; see /health")
+
+
+def _worker_problem(_: object, error: WorkerLost) -> ProblemDocument:
+    return _unavailable("worker-lost", "No worker", error.message, "try again")
+
+
+def _form_problem(_: object, error: ExportRefused) -> ProblemDocument:
+    title = "Not possible in this form"
+    return ProblemDocument(409, "export-refused", title, error.message, error.hint)
+
+
+def _unavailable(kind: str, title: str, detail: str, hint: str) -> ProblemDocument:
+    headers = {"Retry-After": _RETRY_AFTER_S}
+    return ProblemDocument(503, kind, title, detail, hint, headers=headers)
+
+
+def _action_problem(_: object, error: ActionRefused | FileRefused) -> ProblemDocument:
     if isinstance(error, UnknownFile):
         return ProblemDocument(404, "unknown-file", "Unknown file", error.message, error.hint)
     return ProblemDocument(409, "action-refused", "Not possible", error.message, error.hint)
 
 
-def _http_problem(error: web.HTTPException) -> ProblemDocument:
+def _http_problem(_: object, error: web.HTTPException) -> ProblemDocument:
     headers: dict[str, str] = {}
     members: dict[str, object] = {}
     if isinstance(error, web.HTTPMethodNotAllowed):
@@ -133,6 +141,20 @@ def _http_problem(error: web.HTTPException) -> ProblemDocument:
     return ProblemDocument(
         error.status, kind, error.reason, detail, members=members, headers=headers
     )
+
+
+_EXPLAINED: Mapping[type[Exception], Callable[[web.Request, Any], ProblemDocument]] = {
+    RequestRefused: lambda _, error: error.problem,
+    web.HTTPNotFound: _no_route,
+    web.HTTPException: _http_problem,
+    ActionRefused: _action_problem,
+    FileRefused: _action_problem,
+    ExportRefused: _form_problem,
+    WorkerLost: _worker_problem,
+    QueryTooSlow: _slow_problem,
+    StoreAway: _away_problem,
+}
+"""What is raised, and what it is told as; the first that fits. Everything else is our mistake."""
 
 
 def _break_off(request: web.Request, error: Exception) -> None:

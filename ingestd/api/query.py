@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from ingestd.api.formats import Format, choose_format
+from ingestd.api.formats import LISTS, Format, Formats, choose_format
 from ingestd.api.problems import bad_parameter, unknown_parameter
 from ingestd.api.values import parse_moment
 from ingestd.mongo import Document
@@ -50,15 +50,16 @@ class ListQuery:
         return [{time_field: given}] if given else []
 
 
-def read_list_query(request: web.Request) -> ListQuery:
-    """The parameters of a list.
+def read_list_query(request: web.Request, formats: Formats = LISTS) -> ListQuery:
+    """The parameters of a list that comes in one of these formats.
 
     Raises:
         RequestRefused: 400 naming the parameter, 406 when the format is not available.
     """
     given = read_parameters(request)
     scoped = sorted(item for item in given.items() if item[0] not in ("cursor", "limit", "format"))
-    form = choose_format(given.pop("format", None), ",".join(request.headers.getall("Accept", ())))
+    accept = ",".join(request.headers.getall("Accept", ()))
+    form = choose_format(given.pop("format", None), accept, formats)
     start, end = given.pop("start_date", None), given.pop("end_date", None)
     return ListQuery(
         format=form,

@@ -34,8 +34,8 @@ async def get_errors(request: web.Request) -> web.StreamResponse:
         mongo=context.mongo,
         collection=ERRORS,
         time_field="error_time",
-        render=renderer("error_time", lambda document: document),
         time_limit_ms=context.time_limit_ms,
         conditions=({"source_name": source_name}, *query.bounds("error_time"), *wanted),
     )
-    return await answer_list(request, query, PlainListing(walk))
+    listing = PlainListing(walk, renderer("error_time", lambda document: document))
+    return await answer_list(request, query, listing)

@@ -5,7 +5,7 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from typing import Any
 
 from bson import Decimal128, Int64, ObjectId
@@ -138,17 +138,3 @@ _PARSERS: dict[ColumnTypeName, Callable[[str], Any]] = {
     "decimal": _decimal, "date": parse_date, "datetime": parse_moment, "time": _time,
     "duration": _duration, "json": _nothing, "binary": _binary, "objectid": ObjectId,
 }  # fmt: skip
-
-
-def iso_duration(milliseconds: int) -> str:
-    """ISO 8601 duration of whole days, hours, minutes and seconds: ``P1DT2H0.5S``, ``PT0S``."""
-    rest = timedelta(milliseconds=abs(milliseconds))
-    hours, seconds = divmod(rest.seconds, 3600)
-    minutes, seconds = divmod(seconds, 60)
-    fraction = f".{rest.microseconds // 1000:03}".rstrip("0").rstrip(".")
-    parts = [(hours, "H"), (minutes, "M")]
-    clock = "".join(f"{amount}{unit}" for amount, unit in parts if amount)
-    clock += f"{seconds}{fraction}S" if seconds or fraction else ""
-    day = f"{rest.days}D" if rest.days else ""
-    text = f"P{day}" + (f"T{clock}" if clock else "")
-    return ("-" if milliseconds < 0 else "") + (text if text != "P" else "PT0S")

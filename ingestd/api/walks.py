@@ -1,25 +1,30 @@
 """Walks: reading a collection in order of time and ``_id``, page by page or all of it.
 
 A page costs the same wherever it lies: the walk goes on at a key, nothing is skipped over. Memory
-is bounded in bytes: MongoDB's replies are rendered one by one, and a page that grows large ends
+is bounded in bytes: MongoDB's replies are taken one by one, and a page that grows large ends
 early. Long reads are made of many short queries, so none is open for long.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import cached_property
+
+import bson
 
 from ingestd.api.cursors import Key
-from ingestd.api.rows import Item, Renderer
+from ingestd.export import document_edges
+from ingestd.export.json_text import OPTIONS
 from ingestd.mongo import Document, Mongo
 
-BATCH_ROWS = 500
-"""Rows in one reply of MongoDB: a few milliseconds of work in a thread."""
-SLICE_ROWS = 5000
-"""Rows that one query of an endless read asks for."""
 PAGE_BYTES = 2**24
 """A page that has grown to this many bytes ends there, whatever its limit."""
+BATCH_BYTES = 2**22
+"""What one batch of an endless read is to have."""
+_FIRST_ROWS, _SLICE_BATCHES = 100, 20
+"""The first rows of an endless read tell how large others may be; batches of a later query."""
+_PAGE_BATCH_ROWS = 500
+"""Rows in one reply, so that a page of large documents ends early."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,6 @@ class Walk:
     mongo: Mongo
     collection: str
     time_field: str
-    render: Renderer
     time_limit_ms: int
     conditions: tuple[Document, ...] = ()
     projection: Document | None = None
@@ -60,56 +64,88 @@ class Walk:
         return {"$and": conditions} if conditions else {}
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Concatenated documents, as MongoDB sends them."""
+
+    documents: bytes
+    time_field: str
+
+    @cached_property
+    def edges(self) -> list[int]:
+        """Where each document begins, and where the last one ends."""
+        return document_edges(self.documents)
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def first(self, count: int) -> "Batch":
+        """The first of them, at most so many."""
+        return Batch(self.documents[: self.edges[min(count, len(self))]], self.time_field)
+
+    @property
+    def last_key(self) -> Key:
+        """The place of the last one in the list."""
+        last = bson.decode(self.documents[self.edges[-2] : self.edges[-1]], OPTIONS)
+        return Key(last[self.time_field], last["_id"])
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some items of a list, and after which key the rest follows, if there is any."""
+    """Some documents of a list, and after which key the rest follows, if there is any."""
 
-    items: list[Item]
+    documents: Batch
     rest_after: Key | None
 
 
-async def read_batches(walk: Walk, limit: int) -> AsyncGenerator[list[Item], None]:
-    """The next ``limit`` items, a batch at a time; no batch is empty."""
+async def read_batches(walk: Walk, limit: int, batch_rows: int) -> AsyncGenerator[Batch, None]:
+    """The next ``limit`` documents, one reply of MongoDB at a time; no batch is empty."""
     for part in walk.parts():
-        batches = walk.mongo.iterate_raw(
+        replies = walk.mongo.iterate_raw(
             walk.collection, part, sort=walk.order, limit=limit, projection=walk.projection,
-            batch_size=min(limit, BATCH_ROWS), max_time_ms=walk.time_limit_ms,
+            batch_size=min(limit, batch_rows), max_time_ms=walk.time_limit_ms,
         )  # fmt: skip
-        async with aclosing(batches):
-            async for batch in batches:
-                items = await asyncio.to_thread(walk.render, batch)
-                if items:
-                    limit -= len(items)
-                    yield items
+        async with aclosing(replies):
+            async for documents in replies:
+                if documents:
+                    batch = Batch(documents, walk.time_field)
+                    limit -= len(batch)
+                    yield batch
         if limit <= 0:
             return
 
 
 async def read_page(walk: Walk, limit: int) -> Page:
-    """The next items: at most ``limit``, fewer when they are large."""
-    items: list[Item] = []
-    size_bytes = 0
-    async with aclosing(read_batches(walk, limit + 1)) as batches:
+    """The next documents: at most ``limit``, fewer when they are large."""
+    replies: list[bytes] = []
+    async with aclosing(read_batches(walk, limit + 1, _PAGE_BATCH_ROWS)) as batches:
         async for batch in batches:
-            items += batch
-            size_bytes += sum(len(item.text) for item in batch)
-            if size_bytes > PAGE_BYTES:
+            replies.append(batch.documents)
+            if sum(map(len, replies)) > PAGE_BYTES:
                 break
-    has_more = len(items) > limit or size_bytes > PAGE_BYTES
-    del items[limit:]
-    return Page(items, items[-1].key if has_more else None)
+    found = Batch(b"".join(replies), walk.time_field)
+    page = found.first(limit)
+    has_more = len(found) > limit or len(found.documents) > PAGE_BYTES
+    return Page(page, page.last_key if has_more else None)
 
 
 async def read_all(
-    walk_on: Callable[[Key | None], Awaitable[Walk | None]], after: Key | None
-) -> AsyncGenerator[list[Item], None]:
-    """Everything after a key, slice by slice; ``walk_on`` gives the walk of each slice."""
+    walk_on: Callable[[Key | None], Awaitable[Walk | None]], after: Key | None, most_rows: int
+) -> AsyncGenerator[Batch, None]:
+    """Everything after a key, in batches of at most so many rows, and of about ``BATCH_BYTES``.
+
+    It is read slice by slice; ``walk_on`` gives the walk of each.
+    """
+    batch_rows = slice_rows = min(_FIRST_ROWS, most_rows)
     while (walk := await walk_on(after)) is not None:
-        count = 0
-        async with aclosing(read_batches(walk, SLICE_ROWS)) as batches:
+        count = size_bytes = 0
+        async with aclosing(read_batches(walk, slice_rows, batch_rows)) as batches:
             async for batch in batches:
                 count += len(batch)
-                after = batch[-1].key
+                size_bytes += len(batch.documents)
+                after = batch.last_key
                 yield batch
-        if count < SLICE_ROWS:
+        if count < slice_rows:
             return
+        batch_rows = max(1, min(most_rows, BATCH_BYTES * count // size_bytes))
+        slice_rows = batch_rows * _SLICE_BATCHES

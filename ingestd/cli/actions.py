@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from ingestd.api.files import as_file
-from ingestd.api.rows import to_json
 from ingestd.cli.configured import require_compiled
 from ingestd.cli.reading import ask_mongo
 from ingestd.cli.screen import clean, show_json, stdout
@@ -19,6 +18,7 @@ from ingestd.config.settings import Settings
 from ingestd.config.source import SourceSpec
 from ingestd.errors import ExitCode
 from ingestd.events import Events
+from ingestd.export.json_text import to_json
 from ingestd.ledger import Ledger
 from ingestd.load import Loader
 from ingestd.metrics import Metrics

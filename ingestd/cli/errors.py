@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.text import Text
 
-from ingestd.api.rows import to_json
 from ingestd.cli.reading import ask_mongo, named_source
 from ingestd.cli.screen import (
     Column,
@@ -22,6 +21,7 @@ from ingestd.cli.screen import (
 )
 from ingestd.config.reading import read, require
 from ingestd.errors import ExitCode
+from ingestd.export.json_text import to_json
 from ingestd.ledger import FILES, SOURCES
 from ingestd.mongo import Document, Mongo
 from ingestd.rejects import ERRORS

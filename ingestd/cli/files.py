@@ -10,7 +10,6 @@ from typing import Any
 from rich.text import Text
 
 from ingestd.api.files import as_file
-from ingestd.api.rows import to_json
 from ingestd.cli.endings import show_error
 from ingestd.cli.reading import ask_mongo, named_source
 from ingestd.cli.screen import (
@@ -26,6 +25,7 @@ from ingestd.cli.screen import (
 )
 from ingestd.config.reading import read, require
 from ingestd.errors import ExitCode
+from ingestd.export.json_text import to_json
 from ingestd.ledger import FILES
 from ingestd.mongo import Document, Mongo
 from ingestd.records import FileState

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from ingestd.api.files import as_file
-from ingestd.api.rows import to_json
 from ingestd.cli.actions import at_desk, operator
 from ingestd.cli.configured import require_compiled
 from ingestd.cli.endings import show_error
 from ingestd.cli.reading import named_source
 from ingestd.cli.screen import clean, show_json, stderr, stdout
 from ingestd.errors import ExitCode, IngestdError
+from ingestd.export.json_text import to_json
 from ingestd.mongo import Document
 from ingestd.pipeline import Desk
 from ingestd.wayback import refused_files, replay

@@ -90,9 +90,15 @@ async def test_every_refusal_is_a_problem_document(
 
 
 async def test_an_unacceptable_form_is_406_naming_those_there_are(world: World) -> None:
-    for accept in ("text/csv", "application/vnd.apache.arrow.stream", "text/html;q=0.5, a/b"):
-        status, body, _ = await world.get("/data/orders", headers={"Accept": accept})
-        assert (status, body["allowed"]) == (406, ["application/json", "application/x-ndjson"])
+    lists = ["application/json", "application/x-ndjson"]
+    arrow, parquet = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
+    for path, accept, allowed in (
+        ("/errors/orders", "text/csv", lists),
+        ("/files", "text/html;q=0.5, a/b", lists),
+        ("/data/orders", "text/html", [*lists, "text/csv", arrow, parquet]),
+    ):
+        status, body, _ = await world.get(path, headers={"Accept": accept})
+        assert (status, body["allowed"]) == (406, allowed)
 
 
 async def test_a_mistake_of_ours_tells_the_log_and_not_the_client(

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from ingestd.api import cursors
 from ingestd.api.cursors import Cursor, Key, read_cursor, write_cursor
-from ingestd.api.formats import JSON, NDJSON, Format, choose_format
+from ingestd.api.formats import (
+    ARROW,
+    CSV,
+    JSON,
+    LISTS,
+    NDJSON,
+    PARQUET,
+    ROWS,
+    Format,
+    choose_format,
+)
 from ingestd.api.health import Check, HealthReport
 from ingestd.api.problems import RequestRefused, not_found, shown
 from ingestd.visible import VisibleRuns
@@ -31,7 +41,18 @@ OID = bson.ObjectId("0123456789abcdef00000001")
     ],
 )  # fmt: skip
 def test_the_accept_header_chooses_the_form(accept: str, form: Format) -> None:
-    assert choose_format(None, accept) is form
+    assert choose_format(None, accept, LISTS) is form
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("text/csv", CSV), ("text/*", CSV), ("application/vnd.apache.arrow.stream", ARROW),
+        ("application/*;q=0.5, application/x-parquet", PARQUET), ("*/*", JSON),
+    ],
+)  # fmt: skip
+def test_rows_come_in_more_forms(accept: str, form: Format) -> None:
+    assert choose_format(None, accept, ROWS) is form
 
 
 @pytest.mark.parametrize(
@@ -39,12 +60,12 @@ def test_the_accept_header_chooses_the_form(accept: str, form: Format) -> None:
 )
 def test_forms_that_are_refused_or_unknown_are_406(accept: str) -> None:
     with pytest.raises(RequestRefused) as refused:
-        choose_format(None, accept)
+        choose_format(None, accept, LISTS)
     assert refused.value.problem.status == 406
 
 
 def test_the_format_parameter_beats_the_header() -> None:
-    assert choose_format("ndjson", "text/csv") is NDJSON
+    assert choose_format("ndjson", "text/csv", LISTS) is NDJSON
 
 
 @given(MOMENTS, st.one_of(st.just(OID), st.text()), MOMENTS, st.frozensets(MOMENTS, max_size=5))

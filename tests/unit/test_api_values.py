@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ingestd.api.filters import column_conditions
 from ingestd.api.problems import RequestRefused
-from ingestd.api.rows import iso_moment, to_json
-from ingestd.api.values import iso_duration, parse_moment, parse_value
+from ingestd.api.values import parse_moment, parse_value
 from ingestd.config.source import ColumnSpec
+from ingestd.export.json_text import iso_duration, iso_moment, to_json
 
 
 def column(name: str) -> ColumnSpec:

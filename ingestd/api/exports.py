@@ -1,0 +1,142 @@
+"""Rows in flat forms: a page of them at once, or all of them as a stream.
+
+Three stages work at the same time: a reply of MongoDB is read while a worker renders the one
+before, and the client is sent the one before that. Each holds one, so memory is flat, and a
+client that reads slowly holds everything back.
+"""
+
+import asyncio
+import pickle
+from array import array
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+from aiohttp import web
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+
+from ingestd.api.answers import STREAM, begin_walk, next_page
+from ingestd.api.cursors import Key
+from ingestd.api.listing import RowListing
+from ingestd.api.query import ListQuery
+from ingestd.api.walks import Batch, read_all
+from ingestd.export import FORMS, Assembler, Piece, Plan, render
+from ingestd.workers import run_twice
+
+_BATCH_ROWS = 10_000
+"""Some ten milliseconds of work for a worker."""
+
+
+async def answer_rows(
+    request: web.Request, query: ListQuery, listing: RowListing
+) -> web.StreamResponse:
+    """The rows in the form that was asked for."""
+    after = begin_walk(query, listing)
+    export = Export(listing, Plan(query.format.name, listing.columns, listing.is_open))
+    if query.limit is None:
+        response = web.StreamResponse(headers=query.format.header)
+        return await _Stream(request, response, export).send(after)
+    page = await next_page(request, query, listing, after)
+    body = await export.as_whole(page.batch)
+    return web.Response(body=body, headers={**query.format.header, **page.link})
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What becomes of the rows of one listing."""
+
+    listing: RowListing
+    plan: Plan
+
+    @property
+    def assembler(self) -> Assembler:
+        """A new one: it has a file to make."""
+        return FORMS[self.plan.form].assembler(self.plan)
+
+    async def as_whole(self, batch: Batch | None) -> bytes:
+        """A finished file with the rows of one batch."""
+        assembler = self.assembler
+        rows = b"" if batch is None else assembler.add((await self.render(batch)).octets)
+        return assembler.begin() + rows + assembler.end()
+
+    async def render(self, batch: Batch) -> Piece:
+        """The rows of a batch, without those whose file was undone before it was read."""
+        piece = await self._render(batch, frozenset())
+        hidden = piece.runs - await self.listing.visible(piece.runs)
+        return await self._render(batch, hidden) if hidden else piece
+
+    async def _render(self, batch: Batch, hidden: frozenset[datetime]) -> Piece:
+        edges = array("q", batch.edges).tobytes()
+        task = (render, pickle.dumps(self.plan), batch.documents, edges, hidden)
+        with anyio.CancelScope(shield=True):  # a worker whose task is cancelled is killed
+            piece: Piece = await run_twice(self.listing.context.desk.workers, *task)
+        return piece
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """One endless answer. A stage closes its end when all is handed on, and only then: else a
+    failure could look like the end of the rows."""
+
+    request: web.Request
+    response: web.StreamResponse
+    export: Export
+
+    async def send(self, after: Key | None) -> web.StreamResponse:
+        """All rows after a key."""
+        if self.request.method == "HEAD":
+            await self.response.prepare(self.request)
+            return self.response
+        batch_out, batch_in = anyio.create_memory_object_stream[Batch]()
+        piece_out, piece_in = anyio.create_memory_object_stream[Piece]()
+        with batch_out, batch_in, piece_out, piece_in, _first_alone():
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._read, after, batch_out, name="export: read")
+                group.start_soon(self._render, batch_in, piece_out, name="export: render")
+                await self._write(piece_in)
+        return self.response
+
+    async def _read(self, after: Key | None, outbox: ObjectSendStream[Batch]) -> None:
+        async with aclosing(read_all(self.export.listing.walk, after, _BATCH_ROWS)) as batches:
+            async for batch in batches:
+                await outbox.send(batch)
+        await outbox.aclose()
+
+    async def _render(
+        self, inbox: ObjectReceiveStream[Batch], outbox: ObjectSendStream[Piece]
+    ) -> None:
+        async for batch in inbox:
+            await outbox.send(await self.export.render(batch))
+        await outbox.aclose()
+
+    async def _write(self, inbox: ObjectReceiveStream[Piece]) -> None:
+        """What fails before the first rows are there still gets a problem document."""
+        assembler = self.export.assembler
+        async for piece in inbox:
+            octets = await asyncio.to_thread(assembler.add, piece.octets)
+            await self._begin(assembler)
+            await self.response.write(octets)
+        await self._begin(assembler)
+        await self.response.write(assembler.end())
+        await self.response.write_eof()
+
+    async def _begin(self, assembler: Assembler) -> None:
+        if not self.response.prepared:
+            octets = assembler.begin()
+            await self.response.prepare(self.request)
+            self.request[STREAM] = self.response
+            await self.response.write(octets)
+
+
+@contextmanager
+def _first_alone() -> Iterator[None]:
+    """What one stage raises ends the others; who asked for the rows gets it as it was raised."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
