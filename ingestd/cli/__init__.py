@@ -154,6 +154,9 @@ def infer(
     rows: Annotated[
         int | None, typer.Option("--rows", "-n", min=1, help="Of each file about so many; else all")
     ] = None,
+    sheet: Annotated[
+        str | None, typer.Option("--sheet", help="Of workbooks; else the first with a table")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write a source from sample files: their dialect, columns and types.
@@ -162,7 +165,7 @@ def infer(
     """
     from ingestd.cli.infer import InferOptions, infer_source
 
-    options = InferOptions(name=name, output=output, most_rows=rows, as_json=as_json)
+    options = InferOptions(name=name, output=output, most_rows=rows, sheet=sheet, as_json=as_json)
     raise typer.Exit(infer_source(files, options))
 
 

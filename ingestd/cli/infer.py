@@ -21,6 +21,7 @@ class InferOptions:
     name: str | None
     output: Path | None
     most_rows: int | None
+    sheet: str | None
     as_json: bool
 
 
@@ -30,7 +31,7 @@ def infer_source(files: Sequence[Path], options: InferOptions) -> int:
         _require_name(options.name)
     paths = dict.fromkeys(path.resolve() for path in files)
     samples = [(path, look(path)) for path in paths]
-    inferred = infer(samples, Wanted(options.name, options.most_rows))
+    inferred = infer(samples, Wanted(options.name, options.most_rows, options.sheet))
     if options.output is not None:
         _write_new(options.output, inferred.toml)
     if options.as_json:
@@ -45,11 +46,13 @@ def infer_source(files: Sequence[Path], options: InferOptions) -> int:
 
 def _exit_code(inferred: Inferred) -> int:
     """Says so where the source refuses most rows of its own samples."""
-    read = inferred.findings.read
-    if read.unread * 2 <= read.rows:
+    readings = inferred.findings.readings
+    rows = sum(reading.rows for reading in readings)
+    unread = sum(reading.faults.total() for reading in readings)
+    if unread * 2 <= rows:
         return ExitCode.OK
     stderr().print(
-        f"this source refuses {read.unread:,} of the {read.rows:,} rows that it was made from:"
+        f"this source refuses {unread:,} of the {rows:,} rows that it was made from:"
         " its first lines tell why"
     )
     return ExitCode.DATA_REFUSED
@@ -84,11 +87,12 @@ def _as_document(inferred: Inferred) -> dict[str, object]:
             {
                 "path": clean(reading.path), "rows": reading.rows, "bytes": reading.read_bytes,
                 "is_whole": reading.is_whole, "unreadable_rows": reading.faults.total(),
-                "encoding": sample.encoding.name, "is_encoding_sure": sample.encoding.is_sure,
+                "encoding": reading.encoding and reading.encoding.name,
+                "is_encoding_sure": reading.encoding and reading.encoding.is_sure,
             }
-            for sample, reading in zip(findings.samples, findings.read.readings, strict=True)
+            for reading in findings.readings
         ],
-        "csv": findings.csv,
+        "format": findings.format_name, findings.section: findings.options,
         "columns": [
             {
                 "name": column.name, **column.description,

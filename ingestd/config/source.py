@@ -202,7 +202,9 @@ class ExcelSpec(Section):
     """Where in a workbook the rows are."""
 
     sheet: str | None = None
-    """Default the first."""
+    """Default the first that can be seen."""
+    skip_lines: int = Field(default=0, ge=0, le=10_000)
+    """Rows with content before the one that names the columns."""
 
 
 class ManifestSpec(Section):

@@ -42,9 +42,9 @@ class Content:
         if codec := codec_of(start):
             self._become(unpack(codec, lambda: self._read_file(_PACKED_BYTES)))
         elif start.startswith(zips.MAGIC) and source.format != "excel":
-            self._become(zips.unzip(self._as_stream()))
+            self._become(zips.unzip(self.as_stream()))
         if convert := CONVERTERS.get(source.format):
-            self._become(_convert(convert, self._as_stream(), source))
+            self._become(_convert(convert, self.as_stream(), source))
 
     @property
     def sha256(self) -> bytes:
@@ -95,7 +95,7 @@ class Content:
         self._blocks = _as_blocks(limited, self._limits.chunk_bytes)
         self.is_packed = True
 
-    def _as_stream(self) -> io.BufferedReader:
+    def as_stream(self) -> io.BufferedReader:
         """The content so far; of a plain file one can seek in it, so that is hashed beforehand."""
         if self.is_packed:
             return io.BufferedReader(_Unpacked(self._blocks))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from ingestd.errors import FileRefused
 from ingestd.formats.damage import refusing_damage
@@ -77,8 +77,21 @@ def _require_different(names: Sequence[str]) -> None:
         )  # fmt: skip
 
 
+def is_workbook(path: Path) -> bool:
+    """Whether the file is an Excel workbook (or another Office document)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _is_office(archive)
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _is_office(archive: zipfile.ZipFile) -> bool:
+    return "[Content_Types].xml" in archive.namelist()
+
+
 def _only_member(archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    if "[Content_Types].xml" in archive.namelist():
+    if _is_office(archive):
         raise FileRefused(
             "wrong_format", "this is an Excel workbook (or another Office document)",
             'for workbooks, the source needs format = "excel"',

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingestd.config.reading import read_source
-from ingestd.config.source import SourceSpec
+from ingestd.config.source import FormatName, SourceSpec
+from ingestd.errors import FileRefused
 from ingestd.infer.attempts import Reader
+from ingestd.infer.forms import format_of
 from ingestd.infer.names import source_name
+from ingestd.infer.objects import find_objects
 from ingestd.infer.rows import Extent
 from ingestd.infer.samples import Files, take_sample
 from ingestd.infer.told import Findings, source_lines
@@ -28,6 +31,8 @@ class Wanted:
 
     name: str | None = None
     most_rows: int | None = None
+    sheet: str | None = None
+    """Of a workbook; default the first that holds a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,35 @@ def infer(files: Files, wanted: Wanted) -> Inferred:
     Raises:
         FileRefused, FileUnavailable: one of the files cannot be read, or is unlike the first.
     """
-    samples = tuple(take_sample(path, stat, _MOST_BYTES) for path, stat in files)
-    read = Reader(samples, files, Extent(wanted.most_rows, _MOST_BYTES)).read_best()
     name = wanted.name or source_name(files[0][0].name.partition(".")[0])
-    findings = Findings(name, samples, read)
+    extent = Extent(wanted.most_rows, _MOST_BYTES, wanted.sheet)
+    format_name = _shared_format(files)
+    if format_name == "csv":
+        findings = _read_csv(name, files, extent)
+    else:
+        findings = find_objects(name, format_name, files, extent)
     text = "\n".join(source_lines(findings)) + "\n"
     return Inferred(text, read_source(Path(f"{name}.toml"), tomllib.loads(text)), findings)
+
+
+def _shared_format(files: Files) -> FormatName:
+    formats = [format_of(path, stat) for path, stat in files]
+    for format_name, (path, _) in zip(formats, files, strict=True):
+        if format_name != formats[0]:
+            raise FileRefused(
+                "unlike_files",
+                f"{path.name} is {format_name}, and {files[0][0].name} is {formats[0]}",
+                "infer a source for each of them",
+            )
+    return formats[0]
+
+
+def _read_csv(name: str, files: Files, extent: Extent) -> Findings:
+    samples = tuple(take_sample(path, stat, extent.most_bytes) for path, stat in files)
+    read = Reader(samples, files, extent).read_best()
+    layout, decision = read.layout, read.decision
+    doubts = (f"Columns are told by their places: {layout.header_fault}",)
+    return Findings(
+        name, "csv", read.readings, decision.columns, layout.aliases, read.left_out,
+        layout.options() | decision.csv, doubts if layout.header_fault else (),
+    )  # fmt: skip

@@ -35,10 +35,6 @@ class Read:
         return sum((reading.faults for reading in self.readings), Counter[str]())
 
     @property
-    def rows(self) -> int:
-        return sum(reading.rows for reading in self.readings)
-
-    @property
     def unread(self) -> int:
         """Rows that could not be read."""
         return self.faults.total()
@@ -104,7 +100,10 @@ class Reader:
 
     def _read_as(self, shared: Layout, layouts: Sequence[Layout]) -> Read:
         gathered = tuple(map(Evidence, shared.columns))
-        readings = tuple(Reading(path, stat) for path, stat in self.files)
+        readings = tuple(
+            Reading(path, stat, encoding=sample.encoding)
+            for (path, stat), sample in zip(self.files, self.samples, strict=True)
+        )
         for reading in readings:
             read_rows(reading, shared, gathered, self.extent)
         return Read(shared, readings, gathered, tuple(left_out(layouts, shared)))

@@ -37,6 +37,10 @@ class Column:
         return self.kind.spec.type
 
     @property
+    def is_text(self) -> bool:
+        return self.type in ("string", "category")
+
+    @property
     def description(self) -> dict[str, Any]:
         """The type with its options, as the schema says it."""
         options = self.kind.spec.model_dump(exclude_unset=True, exclude=set(_STYLE))
@@ -56,7 +60,7 @@ class Column:
     @property
     def bounds(self) -> tuple[Any, Any]:
         """The least and the greatest value; of texts their least and greatest length."""
-        return (None, None) if self.kind is STRING else self.evidence.bounds(self.kind)
+        return (None, None) if self.is_text else self.evidence.bounds(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,7 @@ class Decision:
 def decide(gathered: Sequence[Evidence]) -> Decision:
     """The narrowest types that all values fit, and what they have to be read with."""
     style = _number_style(gathered)
-    is_day_first = _is_day_first(gathered, style)
-    columns = [_column(evidence, style, is_day_first) for evidence in gathered]
+    columns = _typed(gathered, style)
     csv: dict[str, Any] = {
         option: mark
         for option, mark, usual in zip(_STYLE, style.marks, _USUAL_MARKS, strict=True)
@@ -80,6 +83,16 @@ def decide(gathered: Sequence[Evidence]) -> Decision:
     if any(column.evidence.has_blanks for column in columns if column.kind is not STRING):
         csv["trim"] = True
     return _with_nulls(columns, csv)
+
+
+def typed_columns(gathered: Sequence[Evidence]) -> list[Column]:
+    """The narrowest types that all values fit, where nothing else has to be said."""
+    return _typed(gathered, _number_style(gathered))
+
+
+def _typed(gathered: Sequence[Evidence], style: "_Style") -> list[Column]:
+    is_day_first = _is_day_first(gathered, style)
+    return [_column(evidence, style, is_day_first) for evidence in gathered]
 
 
 def _with_nulls(columns: Sequence[Column], csv: dict[str, Any]) -> Decision:
@@ -137,7 +150,7 @@ def _number_style(gathered: Sequence[Evidence]) -> _Style:
 
 
 def _numbers_in(evidence: Evidence) -> list[Kind]:
-    return [kind for kind in evidence.kinds if kind.spec.type in ("int64", "float64")]
+    return [kind for kind in evidence.kinds if kind.is_number]
 
 
 def _is_day_first(gathered: Sequence[Evidence], style: _Style) -> bool | None:

@@ -1,7 +1,7 @@
 """What the rows say of one column: which kinds of values fit all of them, and facts about them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +42,8 @@ class Evidence:
     """Of one column, gathered chunk by chunk. Blanks around a value never count."""
 
     name: str
+    propose: Callable[[str, str], Sequence[Kind]] = possible_kinds
+    """The kinds worth trying for a column with this value and this name."""
     rows: int = 0
     empty: int = 0
     """Rows without a value."""
@@ -81,7 +83,7 @@ class Evidence:
         texts = counts["text"]
         if self._trials is None:
             self.example = min(texts.head(100))
-            self._trials = [_Trial(kind) for kind in possible_kinds(self.example, self.name)]
+            self._trials = [_Trial(kind) for kind in self.propose(self.example, self.name)]
         self._trials = _fitting(self._trials, texts)
         self._count(counts)
 
@@ -120,9 +122,9 @@ class Evidence:
         return [kind for kind in trials if self._is_credible(kind)]
 
     def bounds(self, kind: Kind) -> tuple[Any, Any]:
-        """The least and the greatest value."""
-        trial = next(trial for trial in self._trials or () if trial.kind is kind)
-        return trial.low, trial.high
+        """The least and the greatest value, as far as they are known."""
+        trials = (trial for trial in self._trials or () if trial.kind is kind)
+        return next(((trial.low, trial.high) for trial in trials), (None, None))
 
     def _is_credible(self, kind: Kind) -> bool:
         """One spelling alone may be a word: ``no`` for Norway, ``f`` for female."""

@@ -102,6 +102,10 @@ class Kind:
             return None
         return self.spec.decimal, self.spec.thousands or ""
 
+    @property
+    def is_number(self) -> bool:
+        return self.spec.type in ("int64", "float64")
+
     def is_of_style(self, point: str, mark: str) -> bool:
         """Whether a file that writes its numbers so can write these values."""
         return self.style is None or self.style in ((point, mark), (point, ""))
@@ -126,7 +130,10 @@ class Kind:
         return None if values.null_count() else values
 
 
-STRING = Kind(ColumnSpec(type="string"), "(?s:.*)")
+ANYTHING = "(?s:.*)"
+"""A shape that leaves it to the parser."""
+
+STRING = Kind(ColumnSpec(type="string"), ANYTHING)
 
 
 def possible_kinds(text: str, name: str) -> list[Kind]:

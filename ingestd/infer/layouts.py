@@ -50,10 +50,11 @@ class Layout:
         is_clear = are_plain and len(set(self.names)) == len(self.names) > 0
         return is_clear and self.outline.is_aligned and not self.header_fault
 
-    def alias(self, column: str) -> str | None:
-        """The name of a column in the file, where it is another one."""
-        name = self.names[self.columns.index(column)] if self.is_named else column
-        return None if name == column else name
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The columns that have another name in the file."""
+        named = zip(self.columns, self.names, strict=True) if self.is_named else ()
+        return {column: name for column, name in named if name != column}
 
     def with_names(self, names: Sequence[str]) -> "Layout":
         """The same with some of its columns only; all of them where they have no names."""

@@ -1,7 +1,7 @@
 """The rows of sample files, read as the daemon reads them, and what they say of each column."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,9 +10,10 @@ from ingestd.config.source import SourceSpec
 from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
 from ingestd.formats.octets import fill
+from ingestd.infer.encodings import Encoding
 from ingestd.infer.evidence import Evidence
 from ingestd.infer.layouts import Layout
-from ingestd.records import FileStat, Violation
+from ingestd.records import Chunk, FileStat, Violation
 
 
 @dataclass(slots=True)
@@ -29,14 +30,25 @@ class Reading:
     """Nothing of it was left out."""
     first_faults: dict[int, Violation] = field(default_factory=dict)
     """Some of them, by their number in the file."""
+    encoding: Encoding | None = None
+    """Of text that may be written in any."""
+
+    def add(self, chunk: Chunk, faults: Mapping[int, Violation]) -> None:
+        """The rows of a chunk, and why some of them, by their index, cannot be read."""
+        self.rows += chunk.row_count
+        self.read_bytes = chunk.end.offset_bytes
+        self.faults.update(fault.rule for fault in faults.values())
+        for index, fault in list(faults.items())[: 3 - len(self.first_faults)]:
+            self.first_faults[chunk.start.row + index + 1] = fault
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much of each file is read."""
+    """How much of each file is read, and which sheet of a workbook."""
 
     most_rows: int | None
     most_bytes: int
+    sheet: str | None = None
 
     def is_reached(self, reading: Reading) -> bool:
         is_enough = self.most_rows is not None and reading.rows >= self.most_rows
@@ -58,11 +70,7 @@ def read_rows(
     chunks = fill(found.chunks, source, limits) if found.is_packed else found.chunks
     for chunk in chunks:
         text = format_.read([chunk], found.shape, source, limits)
-        reading.rows += chunk.row_count
-        reading.read_bytes = chunk.end.offset_bytes
-        reading.faults.update(fault.rule for fault in text.faults.values())
-        for index, fault in list(text.faults.items())[: 3 - len(reading.first_faults)]:
-            reading.first_faults[chunk.start.row + index + 1] = fault
+        reading.add(chunk, text.faults)
         for evidence in gathered:
             evidence.see(text.frame[evidence.name])
         if extent.is_reached(reading):
@@ -72,14 +80,14 @@ def read_rows(
 
 def _as_texts(path: Path, layout: Layout) -> SourceSpec:
     """The source to be, but that it reads every column as text."""
-    aliases = {column: layout.alias(column) for column in layout.columns}
+    aliases = layout.aliases
     document = {
         "name": "sample",
         "file_pattern": "sample",
         "csv": layout.options(),
         "schema": {
-            column: {"type": "string", "aliases": [] if alias is None else [alias]}
-            for column, alias in aliases.items()
+            column: {"type": "string", "aliases": [aliases[column]] if column in aliases else []}
+            for column in layout.columns
         },
     }
     return read_source(path, document)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
 from ingestd.formats.content import opened
 from ingestd.formats.limits import Limits
 from ingestd.infer.encodings import Encoding, EncodingScan
+from ingestd.infer.forms import TEXT
 from ingestd.records import FileStat
 
 Files = Sequence[tuple[Path, FileStat]]
@@ -16,7 +16,6 @@ Files = Sequence[tuple[Path, FileStat]]
 _SAMPLE_BYTES = 2**20
 _END_BYTES = 2**16
 CR_CR_LF = "\r\r\n"
-_CSV = SourceSpec.model_validate({"name": "a", "file_pattern": "a", "schema": {"a": "string"}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def take_sample(path: Path, stat: FileStat, most_bytes: int) -> Sample:
         FileRefused: it is empty, or a damaged archive.
         FileUnavailable: it cannot be read.
     """
-    with opened(path, stat, _CSV, Limits(chunk_bytes=_SAMPLE_BYTES)) as content:
+    with opened(path, stat, TEXT, Limits(chunk_bytes=_SAMPLE_BYTES)) as content:
         head = content.read()
         scan, block, seen, tail = EncodingScan(head), head, 0, b""
         while block and seen < most_bytes:

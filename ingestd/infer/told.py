@@ -1,16 +1,15 @@
 """A source as a file that a person likes to read, with what was seen of each column as comments."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
-from ingestd.infer.attempts import Read
+from ingestd.config.source import FormatName
 from ingestd.infer.columns import Column
-from ingestd.infer.kinds import STRING
-from ingestd.infer.layouts import Layout
 from ingestd.infer.names import suffix_of
-from ingestd.infer.samples import Sample
+from ingestd.infer.rows import Reading
 from ingestd.infer.toml import as_comment, toml_key, toml_value
 
 _MOST_CHOICES = 12
@@ -22,33 +21,36 @@ class Findings:
     """All that the sample files told."""
 
     name: str
-    samples: tuple[Sample, ...]
-    read: Read
+    format_name: FormatName
+    readings: tuple[Reading, ...]
+    columns: tuple[Column, ...]
+    aliases: Mapping[str, str]
+    """Columns that have another name in the files."""
+    left_out: tuple[str, ...] = ()
+    """Columns that only some files have."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the format, those that are not at their default."""
+    doubts: tuple[str, ...] = ()
+    """What a person should look at."""
 
     @property
-    def columns(self) -> tuple[Column, ...]:
-        return self.read.decision.columns
-
-    @property
-    def first_file(self) -> str:
-        return self.read.readings[0].path.name
-
-    @property
-    def csv(self) -> dict[str, Any]:
-        """The options of ``[csv]`` that are not at their default."""
-        return self.read.layout.options() | self.read.decision.csv
+    def section(self) -> str:
+        """Where in a source the options of the format stand."""
+        return "csv" if self.format_name == "tsv" else self.format_name
 
 
 def source_lines(findings: Findings) -> Iterator[str]:
     """The whole file, line by line."""
-    columns = findings.columns
+    columns, first_file = findings.columns, findings.readings[0].path.name
     yield from _preface(findings)
     yield f"name = {toml_value(findings.name)}"
-    yield f"file_pattern = {toml_value(findings.name + '/*' + suffix_of(findings.first_file))}"
-    if findings.csv:
-        yield from ("", "[csv]")
-        yield from (f"{key} = {toml_value(value)}" for key, value in findings.csv.items())
-    yield from ("", "[schema]", *_schema_lines(columns, findings.read.layout))
+    yield f"file_pattern = {toml_value(findings.name + '/*' + suffix_of(first_file))}"
+    if findings.format_name != "csv":
+        yield f"format = {toml_value(findings.format_name)}"
+    if findings.options:
+        yield from ("", f"[{findings.section}]")
+        yield from (f"{key} = {toml_value(value)}" for key, value in findings.options.items())
+    yield from ("", "[schema]", *_schema_lines(columns, findings.aliases))
     yield from ("", "[validation_rules]  # all rows seen keep these; uncomment what has to hold")
     yield from _rule_lines(columns)
     if indexes := _index_line(columns):
@@ -58,33 +60,32 @@ def source_lines(findings: Findings) -> Iterator[str]:
 def _preface(findings: Findings) -> Iterator[str]:
     """Which files this was made from, and what is uncertain."""
     yield f"# Inferred by ingestd on {datetime.now(UTC):%Y-%m-%d} from"
-    for reading in findings.read.readings:
+    for reading in findings.readings:
         extent = "all" if reading.is_whole else "the first"
         yield as_comment(
             f"#   {reading.path.name}: {extent} {reading.rows:,} rows, {reading.read_bytes:,} bytes"
         )
-    for sample, reading in zip(findings.samples, findings.read.readings, strict=True):
-        encoding = sample.encoding
-        if not encoding.is_sure:
-            yield as_comment(f"# {sample.path.name} is probably {encoding.name}: {encoding.why}.")
+    for reading in findings.readings:
+        name, encoding = reading.path.name, reading.encoding
+        if encoding is not None and not encoding.is_sure:
+            yield as_comment(f"# {name} is probably {encoding.name}: {encoding.why}.")
         for row, fault in reading.first_faults.items():
-            yield as_comment(f"# {sample.path.name}, row {row}, cannot be read: {fault.message}.")
+            yield as_comment(f"# {name}, row {row}, cannot be read: {fault.message}.")
         if reading.faults:
             yield f"# Rows that cannot be read: {reading.faults.total():,} of {reading.rows:,}."
-    if refusal := findings.read.layout.header_fault:
-        yield as_comment(f"# Columns are told by their places: {refusal}.")
-    if findings.read.left_out:
-        names = ", ".join(findings.read.left_out)
+    yield from (as_comment(f"# {doubt}.") for doubt in findings.doubts)
+    if findings.left_out:
+        names = ", ".join(findings.left_out)
         yield as_comment(f"# Left out, because not all files have them: {names}.")
     yield ""
 
 
-def _schema_lines(columns: Sequence[Column], layout: Layout) -> Iterator[str]:
+def _schema_lines(columns: Sequence[Column], aliases: Mapping[str, str]) -> Iterator[str]:
     """``column = "type"``, with what was seen of it."""
     keys = [toml_key(column.name) for column in columns]
     width = min(max(map(len, keys)), _WIDEST_KEY)
     for key, column in zip(keys, columns, strict=True):
-        described = column.description | _aliased(layout.alias(column.name))
+        described = column.description | _aliased(aliases.get(column.name))
         value = described if len(described) > 1 else column.type
         notes = "; ".join((*column.doubts, *_seen(column)))
         yield f"{key:<{width}} = {toml_value(value)}" + (
@@ -117,7 +118,7 @@ def _seen(column: Column) -> Iterator[str]:
     low, high = column.bounds
     if not evidence.filled:
         yield "no value was seen"
-    elif column.kind is STRING or column.type == "json":
+    elif column.is_text or column.type in ("json", "binary"):
         yield f"e.g. {_short(evidence.example or '')}"
     elif column.type != "bool":
         yield _shown(low) if low == high else f"{_shown(low)} to {_shown(high)}"
@@ -132,20 +133,31 @@ def _seen(column: Column) -> Iterator[str]:
 
 
 def _rules(column: Column) -> Iterator[tuple[str, Any]]:
-    evidence, kind = column.evidence, column.kind
+    evidence = column.evidence
     if not evidence.filled:
         return
     if not column.empty:
         yield "not_null", True
     if column.is_unique:
         yield "unique", True
-    if kind is STRING:
+    if column.is_text:
         is_choice = _is_choice(column)
         yield ("one_of", sorted(evidence.values or ())) if is_choice else (
             "max_length", evidence.longest
         )  # fmt: skip
-    elif kind.spec.type not in ("bool", "json", "duration"):
-        yield from zip(("min", "max"), column.bounds, strict=True)
+    elif column.type not in ("bool", "json", "duration", "binary"):
+        yield from (
+            (rule, limit)
+            for rule, bound in zip(("min", "max"), column.bounds, strict=True)
+            if (limit := _limit(bound)) is not None
+        )
+
+
+def _limit(bound: Any) -> Any:
+    """A bound as TOML can write it: its numbers are floats, which not every decimal is."""
+    if not isinstance(bound, Decimal):
+        return bound
+    return float(bound) if Decimal(repr(float(bound))) == bound else None
 
 
 def _is_choice(column: Column) -> bool:

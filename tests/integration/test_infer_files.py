@@ -3,7 +3,6 @@
 import codecs
 import gzip
 import json
-import pickle
 import subprocess
 import sys
 import tomllib
@@ -14,17 +13,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from refusals import errors_in
+from inferred import inferred_from, rejections_of
 
 from ingestd.config.source import SourceSpec
-from ingestd.documents import Run
 from ingestd.errors import FileRefused
 from ingestd.files import look
 from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
-from ingestd.infer import Inferred, Wanted, infer
 from ingestd.infer.samples import take_sample
-from ingestd.refine import Plan, check_source, refine, schema_of
+from ingestd.refine import check_source, schema_of
 
 DAMAGE = [
     '"',
@@ -44,18 +41,6 @@ DAMAGE = [
     " ",
 ]
 SAMPLES = sorted((Path(__file__).parents[1] / "data" / "infer").glob("*.csv"))
-
-
-def inferred_from(*paths: Path, **wanted: Any) -> Inferred:
-    return infer([(path, look(path)) for path in paths], Wanted(**wanted))
-
-
-def rejections_of(path: Path, source: SourceSpec) -> list[dict[str, Any]]:
-    """Of all rows, as the daemon would refuse them."""
-    layout = FORMATS[source.format].lay_out(path, look(path), source, Limits())
-    run = Run("00" * 8, source.name, 0)
-    plan = Plan(pickle.dumps(source), layout.shape, run, Limits())
-    return [error for c in layout.chunks for error in errors_in(refine(plan, c).rejections)]
 
 
 @pytest.fixture
@@ -94,7 +79,7 @@ def test_the_first_rows_are_enough_when_asked(sample: Any) -> None:
     path = sample("id\n" + "1234567\n" * 500_000 + "A-7\n")
     inferred = inferred_from(path, most_rows=10)
     assert inferred.source.columns["id"].type == "int64"
-    (reading,) = inferred.findings.read.readings
+    (reading,) = inferred.findings.readings
     assert not reading.is_whole
     assert f"the first {reading.rows:,} rows, {reading.read_bytes:,} bytes" in inferred.toml
 

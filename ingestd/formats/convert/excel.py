@@ -1,31 +1,30 @@
-"""Excel workbooks (``.xlsx``), one sheet of them: its first row with content names the columns.
+"""Excel workbooks (``.xlsx``), one sheet of them: a row of names, and below it the data.
 
 A sheet is in memory as a whole while it is read, so its size is limited.
 """
 
 import io
 import json
-import zipfile
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import suppress
+from datetime import date, datetime, time, timedelta
+from itertools import islice
 from typing import Any
 
-from ingestd.config.source import SourceSpec
-from ingestd.errors import FileRefused
-from ingestd.formats import zips
-from ingestd.formats.convert.rows import (
-    Row,
-    lines_of,
-    require_columns,
-    require_seekable,
-    require_start,
-)
-from ingestd.formats.damage import refusing_damage
+from ingestd.config.source import ColumnSpec, SourceSpec
+from ingestd.formats.convert.rows import Row, lines_of, require_columns
+from ingestd.formats.convert.sheets import Cell, Workbook, opened_workbook
 from ingestd.formats.drift import spellings
 
-_NAME = "an Excel workbook (.xlsx)"
-_DAMAGED = ("damaged_workbook", "the workbook")
-_MAX_UNPACKED_BYTES = 2**28
+_DIGITS = 15
+"""Of a number, as many as Excel knows."""
+_DAY_MS = 86_400_000
+_LAST_DAY = 2_958_465
+"""9999-12-31."""
+_UNKNOWN = ColumnSpec(type="string")
+_OF_DIGITS = re.compile(r"(?:%[a-zA-Z])+|epoch_m?s")
+"""Formats in which moments look like numbers."""
 
 
 def excel_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes]:
@@ -35,61 +34,71 @@ def excel_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes
         FileRefused: it is no workbook, too large, or lacks the sheet or a column of the schema;
             or its reader is not installed.
     """
-    require_start(stream, zips.MAGIC, _NAME)
-    require_seekable(stream, _NAME)
-    _require_moderate_size(stream)
-    yield from lines_of(_rows(_cells(stream, source.excel.sheet), source), source)
+    with opened_workbook(stream) as workbook:
+        yield from lines_of(_rows(workbook, source), source)
 
 
-def _require_moderate_size(stream: io.BufferedReader) -> None:
-    with refusing_damage(*_DAMAGED), zipfile.ZipFile(stream) as archive:
-        size_bytes = sum(member.file_size for member in archive.infolist())
-    if size_bytes > _MAX_UNPACKED_BYTES:
-        raise FileRefused(
-            "workbook_too_large",
-            f"the workbook unpacks to {size_bytes} bytes; allowed: {_MAX_UNPACKED_BYTES}",
-            'save the sheet as CSV, for a source with format = "csv"',
-        )
-    stream.seek(0)
-
-
-def _cells(stream: io.BufferedReader, sheet: str | None) -> Iterator[list[Any]]:
-    try:
-        import python_calamine as calamine  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise FileRefused(
-            "missing_extra", "what reads Excel workbooks is not installed",
-            "pip install 'ingestd[excel]', and drop the file again",
-        ) from error  # fmt: skip
-    with refusing_damage(*_DAMAGED):
-        book = calamine.CalamineWorkbook.from_filelike(stream)
-        if sheet is not None and sheet not in book.sheet_names:
-            raise FileRefused(
-                "missing_sheet", f"the workbook has no sheet {sheet!r}",
-                f"it has {', '.join(map(repr, book.sheet_names[:50]))}; see excel.sheet",
-            )  # fmt: skip
-        yield from book.get_sheet_by_name(sheet or book.sheet_names[0]).iter_rows()
-
-
-def _rows(cells: Iterator[list[Any]], source: SourceSpec) -> Iterable[Row]:
-    """Rows without content are none; an empty cell is null."""
-    filled = (row for row in cells if any(cell != "" for cell in row))
-    names = [str(cell).strip() for cell in next(filled, ())]
+def _rows(workbook: Workbook, source: SourceSpec) -> Iterator[Row]:
+    rows = islice(workbook.rows(source.excel.sheet), source.excel.skip_lines, None)
+    names = [name_in(cell) for cell in next(rows, ())]
     require_columns(names, source)
-    known = spellings(source).items()
-    json_names = {key for key, name in known if source.columns[name].type == "json"}
-    for row in filled:
+    known, is_from_1904 = spellings(source), workbook.is_from_1904
+    columns = [source.columns[known[name]] if name in known else _UNKNOWN for name in names]
+    for row in rows:
         yield {
-            name: _value(cell, is_json=name in json_names)
-            for name, cell in zip(names, row, strict=False)
+            name: _value(cell, column, is_from_1904)
+            for name, column, cell in zip(names, columns, row, strict=False)
             if name
         }
 
 
-def _value(cell: Any, *, is_json: bool) -> Any:
+def name_in(cell: Cell) -> str:
+    """The name of a column that a cell of the header holds."""
+    return str(_shown(cell) if isinstance(cell, float) else cell).strip()
+
+
+def _value(cell: Cell, column: ColumnSpec, is_from_1904: bool) -> Any:
+    """For JSON. A number may be a moment, a moment has its own column's format, a text is JSON."""
     if cell == "":
         return None
-    if is_json and isinstance(cell, str):
+    if isinstance(cell, float):
+        are_digits = any(_OF_DIGITS.fullmatch(format_) for format_ in column.formats)
+        moment = None if are_digits else moment_of(cell, column.type, is_from_1904)
+        return _shown(cell) if moment is None else _as_written(moment, column)
+    if isinstance(cell, date | time):
+        return _as_written(cell, column)
+    if column.type == "json" and isinstance(cell, str):
         with suppress(ValueError):
             return json.loads(cell)
     return cell
+
+
+def _shown(number: float) -> int | float:
+    """The number that a person sees: not more digits than Excel knows, no point behind a whole."""
+    number = float(f"{number:.{_DIGITS}g}")
+    return int(number) if number.is_integer() and abs(number) < 10**_DIGITS else number
+
+
+def _as_written(moment: date | time, column: ColumnSpec) -> Any:
+    format_ = column.formats[0] if column.formats else ""
+    return moment.strftime(format_) if "%" in format_ else moment
+
+
+def moment_of(serial: float, type_: str, is_from_1904: bool) -> date | time | None:
+    """The date, date-time or time that Excel shows for a number of days; None where it has none.
+
+    Day 0 is 1904-01-01; or day 1 is 1900-01-01, and day 60 a 29th of February that never was.
+    """
+    if type_ == "time":
+        return _after(datetime.min, serial).time() if 0 <= serial < 1 else None
+    first, last = (0, _LAST_DAY - 1462) if is_from_1904 else (1, _LAST_DAY)
+    is_day = first <= serial < last + 1 and (is_from_1904 or int(serial) != 60)
+    if type_ not in ("date", "datetime") or not is_day:
+        return None
+    start = datetime(1904, 1, 1) if is_from_1904 else datetime(1899, 12, 31 if serial < 60 else 30)
+    moment = _after(start, serial)
+    return moment if moment.time() != time() else moment.date()
+
+
+def _after(start: datetime, days: float) -> datetime:
+    return start + timedelta(milliseconds=round(days * _DAY_MS))

@@ -1,14 +1,17 @@
 """Parquet files, a batch of rows at a time."""
 
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 from pyarrow import parquet
 
-from ingestd.config.source import SourceSpec
+from ingestd.config.source import ColumnSpec, ColumnTypeName, SourceSpec
 from ingestd.formats.convert.rows import (
+    decimal_options,
     lines_of,
     require_columns,
     require_seekable,
@@ -18,6 +21,25 @@ from ingestd.formats.damage import refusing_damage
 
 _BATCH_ROWS = 8192
 _NAME = "a Parquet file"
+_DAMAGED = ("damaged_parquet", "the Parquet file")
+
+_TYPES: Mapping[str, ColumnTypeName] = {
+    "bool": "bool", "int8": "int8", "int16": "int16", "int32": "int32", "int64": "int64",
+    "uint8": "uint8", "uint16": "uint16", "uint32": "uint32",
+    "halffloat": "float32", "float": "float32", "double": "float64",
+    "string": "string", "large_string": "string", "string_view": "string",
+    "binary": "binary", "large_binary": "binary", "binary_view": "binary",
+    "fixed_size_binary": "binary", "date32": "date", "date64": "date", "time32": "time",
+    "time64": "time", "timestamp": "datetime", "duration": "duration",
+    "list": "json", "large_list": "json", "fixed_size_list": "json", "struct": "json",
+    "map": "json",
+}  # fmt: skip
+"""Arrow's types, by their names without units."""
+
+_DAYS = (pl.Date, pl.Datetime)
+_FIRST_DAY, _END_DAY = -719_162, 2_932_897
+"""Since 1970: 0001-01-01 and 10000-01-01."""
+_PER_DAY = {"ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 
 
 def parquet_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes]:
@@ -28,11 +50,35 @@ def parquet_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[byt
     """
     require_start(stream, b"PAR1", _NAME)
     require_seekable(stream, _NAME)
-    with refusing_damage("damaged_parquet", "the Parquet file"):
+    with refusing_damage(*_DAMAGED):
         file = parquet.ParquetFile(stream)
         require_columns(file.schema_arrow.names, source)
         for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
             yield from _batch_lines(batch, source)
+
+
+def parquet_columns(stream: io.BufferedReader) -> dict[str, ColumnSpec]:
+    """What the file says of its columns, but for those whose type means nothing here.
+
+    Raises:
+        FileRefused: it is not Parquet, or damaged.
+    """
+    require_start(stream, b"PAR1", _NAME)
+    require_seekable(stream, _NAME)
+    with refusing_damage(*_DAMAGED):
+        schema = parquet.read_schema(stream)
+        declared = {field.name: _declared(field.type) for field in schema}
+    return {name: ColumnSpec(**options) for name, options in declared.items() if options}
+
+
+def _declared(type_: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_dictionary(type_):
+        of_values = _declared(type_.value_type)
+        return {"type": "category"} if of_values == {"type": "string"} else of_values
+    if pa.types.is_decimal(type_):
+        return decimal_options(type_.precision, type_.scale)
+    name = _TYPES.get(re.split(r"\W", str(type_), maxsplit=1)[0])
+    return {"type": name} if name else {}
 
 
 def _batch_lines(batch: pa.RecordBatch, source: SourceSpec) -> Iterator[bytes]:
@@ -40,6 +86,7 @@ def _batch_lines(batch: pa.RecordBatch, source: SourceSpec) -> Iterator[bytes]:
     batch.validate(full=True)  # Polars takes texts on trust to be UTF-8
     frame = pl.from_arrow(_readable(batch))
     assert isinstance(frame, pl.DataFrame)
+    frame = frame.with_columns(_in_reach(column) for column in frame if column.dtype in _DAYS)
     if all(_is_plain(column) for column in frame):
         yield frame.write_ndjson().encode()
     else:
@@ -53,6 +100,18 @@ def _readable(batch: pa.RecordBatch) -> pa.RecordBatch:
         for field in batch.schema
     ]
     return batch.cast(pa.schema(fields))
+
+
+def _in_reach(column: pl.Series) -> pl.Series:
+    """Moments that nobody can write down, of years beyond 9999, as texts: their bare numbers."""
+    numbers = column.to_physical()
+    per_day = _PER_DAY[column.dtype.time_unit] if isinstance(column.dtype, pl.Datetime) else 1
+    is_near = (numbers // per_day).is_between(_FIRST_DAY, _END_DAY, "left")
+    if is_near.all():
+        return column
+    moment = pl.when(is_near).then(pl.col(column.name))
+    texts = column.to_frame().select(moment.dt.to_string("iso").fill_null(numbers.cast(pl.String)))
+    return texts.to_series().alias(column.name)
 
 
 def _is_plain(column: pl.Series) -> bool:

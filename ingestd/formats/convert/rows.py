@@ -3,8 +3,11 @@
 import base64
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,6 +19,7 @@ from ingestd.formats.foreign import name_of
 Row = Mapping[str, Any]
 
 _ROWS_AT_ONCE = 500
+_MOST_DIGITS = 34
 
 
 def require_start(stream: io.BufferedReader, magic: bytes, expected: str) -> None:
@@ -44,6 +48,13 @@ def require_columns(found: Sequence[str], source: SourceSpec) -> None:
     check_drift(drift_of(named, source), named, source)
 
 
+def decimal_options(precision: int, scale: int) -> dict[str, Any]:
+    """A column of decimals, as far as MongoDB has them: of 34 digits."""
+    if not 0 <= scale <= _MOST_DIGITS:
+        return {}
+    return {"type": "decimal", "precision": min(precision, _MOST_DIGITS), "scale": scale}
+
+
 def lines_of(rows: Iterable[Row], source: SourceSpec) -> Iterator[bytes]:
     """The rows as JSON, one per line, several lines at once."""
     in_hex = frozenset(
@@ -65,11 +76,6 @@ def _with_hex(row: Row, names: frozenset[str]) -> Row:
     }
 
 
-def _line(row: Row) -> bytes:
-    text = json.dumps(row, default=_as_json, ensure_ascii=False, separators=(",", ":"))
-    return text.encode(errors="surrogatepass") + b"\n"
-
-
 def _as_json(value: object) -> object:
     """What JSON has no word for: as ``schema`` reads it from a text."""
     if isinstance(value, date | datetime | time):
@@ -78,7 +84,24 @@ def _as_json(value: object) -> object:
         return duration_text(value)
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
-    return str(value)
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def _line(row: Row) -> bytes:
+    try:
+        text = _json(row, allow_nan=False)
+    except ValueError:
+        text = _json({name: _without_nan(value) for name, value in row.items()})
+    return text.encode(errors="surrogatepass") + b"\n"
+
+
+_json = partial(json.dumps, default=_as_json, ensure_ascii=False, separators=(",", ":"))
+
+
+def _without_nan(value: object) -> object:
+    """A text for what is no JSON number, so that the column can say what it means."""
+    is_odd = isinstance(value, float) and not math.isfinite(value)
+    return str(value) if is_odd else value
 
 
 def duration_text(value: timedelta) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 _MAX_EXPONENT = 400
 """A number beyond it, which no type holds, stays as it is written: its digits could be endless."""
@@ -44,6 +44,23 @@ def read_object(line: bytes) -> dict[str, Any]:
     return value
 
 
+JsonType = Literal["text", "number", "bool", "nested"]
+
+
+def type_of(value: Any) -> JsonType:
+    """What kind of JSON value that is, which ``read_object`` read; it is not null."""
+    if isinstance(value, _Number):
+        return "number"
+    if isinstance(value, bool):
+        return "bool"
+    return "text" if isinstance(value, str) else "nested"
+
+
+def text_of(value: Any) -> str:
+    """The same as text: numbers with the digits that they are written with."""
+    return str(value) if isinstance(value, str) else _text(value)
+
+
 def first_keys(octets: bytes) -> Sequence[str]:
     """The keys of the first line; none where it is no object."""
     try:
@@ -65,11 +82,20 @@ def texts_of(values: dict[str, Any], names: Sequence[str], json_names: frozenset
         else _text(value)
         for name in names
     ]  # fmt: skip
+    _require_characters("".join(filter(None, texts)))
+    return texts
+
+
+def require_characters(values: dict[str, Any]) -> None:
+    """Raises NotAnObject when half a character stands in a value or a key."""
+    _require_characters(json.dumps(values, ensure_ascii=False))
+
+
+def _require_characters(text: str) -> None:
     try:
-        "".join(filter(None, texts)).encode()
+        text.encode()
     except UnicodeEncodeError as error:
         raise NotAnObject("encoding", "a lone surrogate is no character") from error
-    return texts
 
 
 def _text(value: Any) -> str:

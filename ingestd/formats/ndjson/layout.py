@@ -13,6 +13,7 @@ from ingestd.formats.ndjson.exact import first_keys
 from ingestd.records import Chunk, Drift, FileLayout, FileStat, Position, Shape
 
 _BOM = b"\xef\xbb\xbf"
+_HINTS = {b"[": 'set format = "json"'}
 
 
 def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> FileLayout:
@@ -21,7 +22,7 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
         block = content.read_start("NDJSON")
         start = Position(len(_BOM) if block.startswith(_BOM) else 0)
         block = block[start.offset_bytes :]
-        _require_object(block)
+        _require_object(block, source)
         drift = _drift(block, source)
         cuts = list(find_cuts(content, block, start))
     chunks = tuple(Chunk(path, stat, start, end) for start, end in cuts)
@@ -44,9 +45,11 @@ def _drift(block: bytes, source: SourceSpec) -> Drift:
     return drift
 
 
-def _require_object(block: bytes) -> None:
+def _require_object(block: bytes, source: SourceSpec) -> None:
     """A file whose first character is another has no good row, and is not worth a million bad."""
     first = block.lstrip()[:1]
     if first not in (b"{", b""):
-        hint = 'set format = "json"' if first == b"[" else "is it a file of another source?"
-        raise FileRefused("wrong_format", "the file does not begin with a JSON object", hint)
+        message, hint = "the file does not begin with a JSON object", _HINTS.get(first, "")
+        if source.format == "json":
+            message, hint = "the first element of the array is no object", "rows have to be objects"
+        raise FileRefused("wrong_format", message, hint or "is it a file of another source?")
