@@ -12,9 +12,11 @@
     │   └── UnknownFile    the ledger knows no such file
     ├── WorkerLost         a worker process died or hung         try the chunk again, alone
     ├── StoreAway          MongoDB cannot be reached             wait, reading stops
+    │   ├── AnswerLost     the connection broke: done, or not    ask again, for less at a time
     │   └── QueryTooSlow   a reader's query took too long        ask for less
     ├── ExportRefused      a form has no place for a stored value  ask for another form
     └── StoreRefused       MongoDB answered no                   hold the file, tell the operator
+        └── EntryRefused   it lets us in no more, or never did   at start: end; later: wait
 
 The policy (what each leads to) is one table in ``pipeline.py``. A bad *row* is
 never an exception: it becomes one of ``records.Rejections``.
@@ -120,6 +122,10 @@ class StoreAway(IngestdError):
     """MongoDB cannot be reached or cannot take writes now; the same call may pass later."""
 
 
+class AnswerLost(StoreAway):
+    """The connection broke, or no answer came in time: what was asked for may be done, or not."""
+
+
 class QueryTooSlow(StoreAway):
     """A query reached the time limit its reader set; a narrower one may pass."""
 
@@ -132,6 +138,10 @@ class StoreRefused(IngestdError):
     """MongoDB answered no (rights, validator, name): an operator has to act."""
 
 
+class EntryRefused(StoreRefused):
+    """MongoDB does not let us in (password, version), whatever is asked of it."""
+
+
 class ExitCode:
     """Exit codes of the commands; 64 and up after ``sysexits.h``."""
 
@@ -140,4 +150,5 @@ class ExitCode:
     USAGE = 2
     DATA_REFUSED = 65
     STORE_AWAY = 69
+    """MongoDB is away, or refuses."""
     CONFIG = 78

@@ -210,12 +210,16 @@ class Events:
     def mongo_command(self, command: str, seconds: float) -> None:
         self.metrics.mongo_command_seconds.labels(command).observe(seconds)
 
-    def mongo_away(self, doing: str, reason: str, delay_s: float) -> None:
+    def mongo_retried(self) -> None:
+        """A command is sent again because MongoDB was away."""
         self.metrics.mongo_retries.inc()
+
+    def mongo_away(self, doing: str, reason: str, hint: str, delay_s: float) -> None:
         self.metrics.mongo_up.set(0)
         self._log.warning(
-            "MongoDB is away, waiting", doing=doing, reason=reason, retry_in_s=round(delay_s, 2)
-        )
+            "MongoDB is away, waiting", doing=doing, reason=reason, hint=hint,
+            retry_in_s=round(delay_s, 2),
+        )  # fmt: skip
 
     def mongo_back(self, doing: str, away_s: float) -> None:
         self.metrics.mongo_up.set(1)

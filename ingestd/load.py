@@ -13,7 +13,7 @@ import numpy.typing as npt
 from ingestd.config.settings import LoadSettings
 from ingestd.config.source import SourceSpec
 from ingestd.documents import row_number, without_id
-from ingestd.errors import StoreAway, StoreRefused
+from ingestd.errors import AnswerLost, StoreRefused
 from ingestd.mongo import Mongo, WriteFault, row_id, rows_of
 from ingestd.records import RefinedChunk, Violation
 
@@ -147,25 +147,29 @@ class Loader:
     async def _send(
         self, kind: Literal["insert", "update"], collection: str, batch: "_Batch"
     ) -> list[WriteFault]:
-        """Write a batch, in ever smaller parts while that fails.
+        """Write a batch; when the connection breaks over it, in ever smaller parts.
 
         A mongod whose reply would exceed 16 MiB, because a validator explains thousands of
         refused documents, closes the connection instead: sent whole, such a batch would be sent
         for ever.
         """
-        doing = f"writing to {collection}"
-        try:
-            return await self._mongo.write_sequence(kind, collection, batch.octets)
-        except StoreAway:
-            await self._mongo.patiently(doing, self._mongo.ping)
-        if len(batch) == 1:
-            return await self._mongo.patiently(
-                doing, lambda: self._mongo.write_sequence(kind, collection, batch.octets)
-            )
+
+        async def write() -> list[WriteFault] | None:
+            try:
+                return await self._mongo.write_sequence(kind, collection, batch.octets)
+            except AnswerLost:
+                if len(batch) == 1:
+                    raise
+                await self._mongo.ping()  # who does not answer this either is away
+                return None
+
+        faults = await self._mongo.patiently(f"writing to {collection}", write)
+        if faults is not None:
+            return faults
         middle = len(batch) // 2
-        faults = await self._send(kind, collection, batch.part(0, middle))
+        first = await self._send(kind, collection, batch.part(0, middle))
         later = await self._send(kind, collection, batch.part(middle, len(batch)))
-        return faults + [fault.at(fault.index + middle) for fault in later]
+        return first + [fault.at(fault.index + middle) for fault in later]
 
     async def stored(self, collection: str, file_id: str, first: int, last: int) -> bytes:
         """The documents of some rows of a file, one after the other, as they are stored."""

@@ -12,6 +12,10 @@ from ingestd.watch import NOBODY, PathProblem, Watcher
 _STALE_SCANS = 10
 """Rescan intervals without a scan after which watching counts as stuck (at least 30 s)."""
 
+_SLOW_HINT = (
+    "is its disk busy, is it locked for a backup, do all members of its replica set keep up?"
+)
+
 
 @dataclass(slots=True)
 class Vitals:
@@ -62,18 +66,25 @@ class Vitals:
         }
 
     def _mongodb(self) -> Check:
-        mongo, is_private = self.engine.mongo, self.engine.settings.mongo.uri is None
-        details = {"private": is_private, "database": self.engine.settings.mongo.database}
+        settings = self.engine.settings.mongo
+        is_private = settings.uri is None
+        details = {"private": is_private, "database": settings.database}
         if is_private:
             details["note"] = "a private MongoDB, meant for trying out and tests; see mongo.uri"
-        if mongo.is_away_since is None:
-            reason = "" if self.is_ready else "not reached yet"
-            return Check("mongodb", self.is_ready, reason, details=details)
-        away_s = time.monotonic() - mongo.is_away_since
-        return Check(
-            "mongodb", False, f"away for {away_s:.0f} s; files wait, none is lost",
-            "is mongod running, and is mongo.uri right?", details,
-        )  # fmt: skip
+        reason, hint = self._mongodb_trouble()
+        return Check("mongodb", not reason, reason, hint, details)
+
+    def _mongodb_trouble(self) -> tuple[str, str]:
+        """What is wrong and since when, with a hint; empty when nothing is."""
+        mongo = self.engine.mongo
+        if (absence := mongo.absence) is not None:
+            away_s = time.monotonic() - absence.since
+            told = f"away for {away_s:.0f} s; files wait, none is lost: {absence.reason}"
+            return told, absence.hint
+        if (slow_since := mongo.slow_since) is not None:
+            slow_s = time.monotonic() - slow_since
+            return f"slow: a write has had no answer for {slow_s:.0f} s; files wait", _SLOW_HINT
+        return ("", "") if self.is_ready else ("not reached yet", "")
 
     def _workers(self) -> Check:
         count = len(self.engine.workers.pids)

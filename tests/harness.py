@@ -44,6 +44,7 @@ class Mongod:
 
     directory: Path
     is_replica_set: bool = True
+    parameters: Sequence[str] = ()
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
@@ -68,6 +69,7 @@ class Mongod:
             "--bind_ip", "127.0.0.1", "--port", str(self.port), "--nounixsocket", "--quiet",
             *(("--replSet", "tests", "--oplogSize", "256") if self.is_replica_set else ()),
             "--wiredTigerCacheSizeGB", "0.25",
+            *(arg for one in self.parameters for arg in ("--setParameter", one)),
             "--setParameter", "diagnosticDataCollectionEnabled=false",
         ], stdout=subprocess.DEVNULL)  # fmt: skip
         wait_for(self._is_primary, "mongod to become primary")
@@ -83,6 +85,11 @@ class Mongod:
             member = {"_id": 0, "host": f"127.0.0.1:{self.port}"}
             client.admin.command("replSetInitiate", {"_id": "tests", "members": [member]})
         return False
+
+    def command(self, command: Mapping[str, Any]) -> dict[str, Any]:
+        """What it answers to a command on ``admin``."""
+        with MongoClient[Any]("127.0.0.1", self.port, directConnection=True) as client:
+            return dict(client.admin.command(command))
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None

@@ -19,6 +19,7 @@ from ingestd.errors import (
     FileRefused,
     QueryTooSlow,
     StoreAway,
+    StoreRefused,
     UnknownFile,
     WorkerLost,
 )
@@ -110,6 +111,15 @@ def _away_problem(*_: object) -> ProblemDocument:
     return _unavailable("mongodb-away", "MongoDB is away", detail, "try again; see /health")
 
 
+def _refusal_problem(request: web.Request, error: StoreRefused) -> ProblemDocument:
+    """MongoDB's words may name hosts and users: they are for the log."""
+    request.app[CONTEXT].events.http_failed(route_of(request), request[REQUEST_ID], error)
+    return ProblemDocument(
+        503, "mongodb-refuses", "MongoDB refuses", "MongoDB does not allow ingestd to do this",
+        "tell who runs ingestd: the log has the reason under this request_id",
+    )  # fmt: skip
+
+
 def _worker_problem(_: object, error: WorkerLost) -> ProblemDocument:
     return _unavailable("worker-lost", "No worker", error.message, "try again")
 
@@ -153,6 +163,7 @@ _EXPLAINED: Mapping[type[Exception], Callable[[web.Request, Any], ProblemDocumen
     WorkerLost: _worker_problem,
     QueryTooSlow: _slow_problem,
     StoreAway: _away_problem,
+    StoreRefused: _refusal_problem,
 }
 """What is raised, and what it is told as; the first that fits. Everything else is our mistake."""
 

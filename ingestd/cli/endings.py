@@ -26,7 +26,8 @@ def exit_code_of(error: IngestdError) -> int:
     """The documented code of an error that ends a command."""
     if isinstance(error, ConfigError):
         return ExitCode.CONFIG
-    return ExitCode.STORE_AWAY if isinstance(error, StoreAway) else ExitCode.FAILED
+    is_mongo = isinstance(error, StoreAway | StoreRefused)
+    return ExitCode.STORE_AWAY if is_mongo else ExitCode.FAILED
 
 
 def show_error(console: Console, message: str, hint: str = "", *, label: str = "error") -> None:

@@ -1,14 +1,16 @@
 """What MongoDB and its driver answer, as our errors and as faults of single documents."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from bson.errors import BSONError
+from dns.exception import DNSException
 from pymongo import errors
 
-from ingestd.errors import QueryTooSlow, StoreAway, StoreRefused
+from ingestd.errors import AnswerLost, EntryRefused, QueryTooSlow, StoreAway, StoreRefused
 
 _PASSING = {
     6: "HostUnreachable", 7: "HostNotFound", 24: "LockTimeout", 43: "CursorNotFound",
@@ -32,12 +34,31 @@ _PASSING_LABELS = (
     "UnknownTransactionCommitResult",
 )
 
+_ELECTION = (
+    "its replica set elects a primary by itself while most members are up; if it lasts, name all "
+    "of them in mongo.uri, with replicaSet"
+)
+_ROLE = "give the user of mongo.uri the role readWrite on the database"
+_LOGIN = "check user name, password and authSource in mongo.uri"
 _HINTS = {
-    13: "give the user of mongo.uri the role readWrite on the database",
-    18: "check user name, password and authSource in mongo.uri",
-    8000: "check user name and password in mongo.uri",
+    13: _ROLE, 18: _LOGIN,
+    64: "most members of the replica set have to be up, and to keep up with the primary",
+    189: _ELECTION, 8000: _LOGIN, 10107: _ELECTION, 11602: _ELECTION, 13435: _ELECTION,
+    13436: _ELECTION, 14031: "make room on MongoDB's disk; it is tried again",
+}  # fmt: skip
+_ENTRY = (18, 8000)
+"""Answers to a login that failed; 8000 is what Atlas says."""
+_HINTS_BY_WORDS = {
+    "requires authentication": "name a user and a password in mongo.uri",
+    "SSL": "compare tls and tlsCAFile in mongo.uri with net.tls of MongoDB",
+    "replica set name": "replicaSet in mongo.uri is not what that replica set is called",
+    "replica set member": _ELECTION,
+    "wire version": "4.4 or later is needed",
+    "DNS": "is the host of mongo.uri right, and does its name resolve here?",
+    "Name or service": "is the host of mongo.uri right, and does its name resolve here?",
 }
-_PASSING_HINTS = {14031: "make room on MongoDB's disk; it is tried again"}
+"""Where the driver has words only."""
+_TIMEOUTS = re.compile(r" \(configured timeouts: [^)]*\)")
 _DUPLICATE_KEY = 11000
 
 
@@ -73,11 +94,11 @@ def errors_mapped(doing: str) -> Iterator[None]:
     except errors.OperationFailure as error:
         raise _refusal(doing, error) from error
     except errors.NotPrimaryError as error:
-        message = f"{doing}: MongoDB has no primary: {_short(error)}"
-        raise StoreAway(message, "it is tried again") from error
-    except (errors.ConnectionFailure, errors.WaitQueueTimeoutError) as error:
-        hint = "is mongod running, and is mongo.uri right?"
-        raise StoreAway(f"{doing}: MongoDB cannot be reached: {_short(error)}", hint) from error
+        raise StoreAway(f"{doing}: MongoDB has no primary: {_short(error)}", _ELECTION) from error
+    except (errors.ConnectionFailure, errors.WaitQueueTimeoutError, TimeoutError) as error:
+        raise _unreachable(doing, error) from error
+    except errors.ConfigurationError as error:
+        raise _no_entry(doing, error) from error
     except (errors.PyMongoError, BSONError, ValueError, OverflowError) as error:
         raise StoreRefused(f"{doing}: {_short(error)}", "see the MongoDB log") from error
 
@@ -86,10 +107,33 @@ def _refusal(doing: str, error: errors.OperationFailure) -> StoreAway | StoreRef
     code = error.code or 0
     if isinstance(error, errors.ExecutionTimeout):
         return QueryTooSlow(f"{doing}: the time limit of the query was reached")
-    text = f"{doing}: MongoDB answered: {_short(error)} (code {code})"
+    reason = _short(error)
+    text = f"{doing}: MongoDB answered: {reason} (code {code})"
     if _is_passing(error, code):
-        return StoreAway(text, _PASSING_HINTS.get(code, "it is tried again"))
-    return StoreRefused(text, _HINTS.get(code, "see the MongoDB log"))
+        return StoreAway(text, _HINTS.get(code, "it is tried again"))
+    kind = EntryRefused if code in _ENTRY else StoreRefused
+    return kind(text, _hint_of(reason, _HINTS.get(code, "see the MongoDB log")))
+
+
+def _unreachable(doing: str, error: Exception) -> StoreAway:
+    """Before a server was found nothing was asked of any; else it may have heard it."""
+    reason = _short(error) or "no answer in time"
+    kind = StoreAway if isinstance(error, errors.ServerSelectionTimeoutError) else AnswerLost
+    hint = _hint_of(reason, "is mongod running, and is mongo.uri right?")
+    return kind(f"{doing}: MongoDB cannot be reached: {reason}", hint)
+
+
+def _no_entry(doing: str, error: errors.ConfigurationError) -> StoreAway | StoreRefused:
+    """What only shows when the server is asked for: its version, or where it is (SRV records)."""
+    reason = _short(error)
+    hint = _hint_of(reason, "check mongo.uri")
+    if isinstance(error.__cause__, DNSException):  # like any other host that is not found
+        return StoreAway(f"{doing}: MongoDB cannot be reached: {reason}", hint)
+    return EntryRefused(f"{doing}: {reason}", hint)
+
+
+def _hint_of(reason: str, otherwise: str) -> str:
+    return next((hint for words, hint in _HINTS_BY_WORDS.items() if words in reason), otherwise)
 
 
 def _is_passing(error: errors.OperationFailure, code: int) -> bool:
@@ -109,7 +153,8 @@ def _short(error: BaseException) -> str:
     details = getattr(error, "details", None) or {}
     for reason in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
         return str(reason.get("errmsg"))[:300]
-    return str(error).split(", Timeout:")[0].split(", full error:")[0][:300]
+    text = str(error).split(", Timeout:")[0].split(", full error:")[0]
+    return _TIMEOUTS.sub("", text)[:300]
 
 
 def faults_of(reply: Mapping[str, Any], collection: str) -> list[WriteFault]:
@@ -120,11 +165,13 @@ def faults_of(reply: Mapping[str, Any], collection: str) -> list[WriteFault]:
     """
     concern = reply.get("writeConcernError")
     if concern:
-        raise StoreAway(f"writing to {collection}: {concern.get('errmsg')}", "it is tried again")
+        hint = _HINTS.get(concern.get("code"), _HINTS[64])
+        raise StoreAway(f"writing to {collection}: {concern.get('errmsg')}", hint)
     faults = [_fault(error) for error in reply.get("writeErrors", ())]
     for fault in faults:
         if fault.code in _PASSING:  # an election in mid-batch: it is told document by document
-            raise StoreAway(f"writing to {collection}: {fault.message}", "it is tried again")
+            hint = _HINTS.get(fault.code, "it is tried again")
+            raise StoreAway(f"writing to {collection}: {fault.message}", hint)
     return faults
 
 

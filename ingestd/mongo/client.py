@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import random
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -22,22 +21,25 @@ import pymongo
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReadPreference, ReturnDocument
-from pymongo.errors import InvalidURI
 from pymongo.write_concern import WriteConcern
 
 from ingestd.config.settings import MongoSettings
-from ingestd.errors import ConfigError, Problem, StoreAway, StoreRefused
+from ingestd.errors import EntryRefused, StoreAway, StoreRefused
 from ingestd.events import Events
 from ingestd.mongo.answers import WriteFault, errors_mapped, faults_of
+from ingestd.mongo.patience import Absence, Patience
 from ingestd.mongo.rows import Document
 from ingestd.mongo.sequence import DocumentSequence, batches
+from ingestd.mongo.uri import open_client
 
 Result = TypeVar("Result")
 
 _GOODBYE_S = 0.5
-_LONGEST_DELAY_S = 5.0
+_THREAD_S = 1.0
+"""How long a ping waits for a thread of the driver, beyond its own limit: all may be waiting."""
+_SLOW_PART = 0.25
+"""Of ``mongo.write_timeout``: a write that has no answer for so long is told."""
 _SCRATCH = "ingestd_selftest"
 _LONG_S = 3600.0
 """For commands that go through a whole collection: a short limit would only start them anew."""
@@ -57,16 +59,7 @@ class Mongo:
     def __init__(self, uri: str, settings: MongoSettings, events: Events) -> None:
         self._events = events
         self._settings = settings
-        with errors_mapped("reading mongo.uri"), _uri_checked():
-            self._client: Any = AsyncIOMotorClient(
-                uri,
-                appname="ingestd",
-                tz_aware=True,
-                tzinfo=UTC,
-                serverSelectionTimeoutMS=int(settings.timeout * 1000),
-                connectTimeoutMS=int(settings.timeout * 1000),
-                socketTimeoutMS=int(settings.write_timeout * 1000) + 5000,
-            )
+        self._client: Any = open_client(uri, settings)
         self._concern: Document = {
             "w": "majority", "j": True, "wtimeout": int(settings.write_timeout * 1000),
         }  # fmt: skip
@@ -80,9 +73,7 @@ class Mongo:
         )
         self._sends_sequences = True
         self._has_transactions = False
-        self._waits: list[float] = []
-        self.is_away_since: float | None = None
-        """Monotonic time since when MongoDB has not answered; ``None`` while it does."""
+        self._patience = Patience(events, settings.write_timeout * _SLOW_PART)
 
     def close(self) -> None:
         """Give up all connections. The driver says goodbye, but not to a server that hangs."""
@@ -99,9 +90,10 @@ class Mongo:
             hello = await self._database.command("hello")
             version = (await self._client.server_info())["version"]
         if tuple(int(part) for part in version.split(".")[:2]) < (4, 4):
-            raise StoreRefused(f"MongoDB {version} is too old", "4.4 or later is needed")
+            raise EntryRefused(f"MongoDB {version} is too old", "4.4 or later is needed")
         await self._prove_sequences()
         self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
+        self._patience.wait_for_entry()
         return ServerInfo(version=version, is_replica_set=self._has_transactions)
 
     async def _prove_sequences(self) -> None:
@@ -120,6 +112,21 @@ class Mongo:
             self._sends_sequences = False
         await self.delete(_SCRATCH, {"_id": {"$in": pair}})
 
+    @property
+    def absence(self) -> Absence | None:
+        """Since when, and why, MongoDB has not answered; ``None`` while it does."""
+        return self._patience.absence
+
+    @property
+    def is_away_since(self) -> float | None:
+        """Monotonic time since when MongoDB has not answered; ``None`` while it does."""
+        return None if self.absence is None else self.absence.since
+
+    @property
+    def slow_since(self) -> float | None:
+        """Since when a write has waited for its answer, if that is longer than usual."""
+        return self._patience.slow_since
+
     async def patiently(
         self, doing: str, operation: Callable[[], Awaitable[Result]]
     ) -> Result:  # fmt: skip
@@ -128,37 +135,7 @@ class Mongo:
         Raises:
             StoreRefused: MongoDB answered no.
         """
-        since = time.monotonic()
-        try:
-            return await operation()
-        except StoreAway as away:
-            reason = away.message
-        with self._waiting(doing, since):
-            for delay_s in _delays():
-                self._events.mongo_away(doing, reason, delay_s)
-                await asyncio.sleep(delay_s)
-                try:
-                    return await operation()
-                except StoreAway as away:
-                    reason = away.message
-        raise AssertionError("delays do not run out")
-
-    @contextmanager
-    def _waiting(self, doing: str, since: float) -> Iterator[None]:
-        """MongoDB is away as long as anything waits for it: it may answer one and not another."""
-        self._waits.append(since)
-        self.is_away_since = min(self._waits)
-        is_answered = True
-        try:
-            yield
-        except asyncio.CancelledError:
-            is_answered = False
-            raise
-        finally:
-            self._waits.remove(since)
-            self.is_away_since = min(self._waits, default=None)
-            if is_answered and self.is_away_since is None:
-                self._events.mongo_back(doing, time.monotonic() - since)
+        return await self._patience.until_done(doing, operation)
 
     # writing
 
@@ -177,7 +154,7 @@ class Mongo:
             "documents" if kind == "insert" else "updates": self._as_documents(raw),
         }
         started = time.perf_counter()
-        with errors_mapped(f"writing to {collection}"):
+        with errors_mapped(f"writing to {collection}"), self._patience.writing():
             reply = await self._database.command(command)
         self._events.mongo_command(kind, time.perf_counter() - started)
         return faults_of(reply, collection)
@@ -327,9 +304,10 @@ class Mongo:
 
     async def ping(self) -> float:
         """Seconds that one empty command takes."""
-        started = time.perf_counter()
-        with errors_mapped("ping"), pymongo.timeout(self._settings.timeout):
-            await self._database.command("ping")
+        started, limit_s = time.perf_counter(), self._settings.timeout
+        with errors_mapped("ping"), pymongo.timeout(limit_s):
+            async with asyncio.timeout(limit_s + _THREAD_S):
+                await self._database.command("ping")
         return time.perf_counter() - started
 
     @contextmanager
@@ -338,25 +316,6 @@ class Mongo:
         with errors_mapped(f"{command} on {collection}"):
             yield
         self._events.mongo_command(command, time.perf_counter() - started)
-
-
-@contextmanager
-def _uri_checked() -> Iterator[None]:
-    """A URI that no server could mend; the driver's words for it hold nothing of the URI itself."""
-    try:
-        yield
-    except InvalidURI as error:
-        hint = "write it as mongodb://USER:PASSWORD@HOST:PORT/, user and password percent-encoded"
-        problem = Problem("settings", "mongo.uri", str(error).split(", use urllib")[0], hint)
-        raise ConfigError((problem,)) from error
-
-
-def _delays() -> Iterator[float]:
-    """Seconds between attempts, without end: ever longer, and never in step with others."""
-    longest_s = 0.1
-    while True:
-        yield longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
-        longest_s = min(longest_s * 2, _LONGEST_DELAY_S)
 
 
 async def _update_each(

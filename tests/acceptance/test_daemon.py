@@ -13,6 +13,7 @@ from harness import DaemonProcess, Mongod, NewDaemon, wait_for
 from orders import HEADER, SOURCE, files_below, mistakes, order_id, write_orders
 
 CONFIG = 78
+MONGODB_AWAY = 69
 
 
 def orders_text(count: int, first: int = 1) -> bytes:
@@ -274,6 +275,6 @@ def queued_bytes(daemon: DaemonProcess) -> float:
 def test_a_wrong_password_is_told_and_ends_the_start(new_daemon: NewDaemon, mongo_uri: str) -> None:
     uri = mongo_uri.replace("mongodb://", "mongodb://somebody:secret@")
     daemon = new_daemon(uri=uri).start(is_awaited=False)
-    assert daemon.wait(30) == 1
+    assert daemon.wait(30) == MONGODB_AWAY
     assert "password" in daemon.output()
     assert "secret" not in daemon.output()

@@ -310,7 +310,9 @@ async def test_health_is_503_with_reasons_when_a_check_fails(mongo_uri: str, dat
         assert body["checks"][1]["hint"] == "make it"
 
 
-async def test_ready_needs_the_daemon_and_mongodb(mongo_uri: str, database: str) -> None:
+async def test_ready_needs_the_daemon_and_mongodb(
+    mongo_uri: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers = {"ready": False, "alive": True}
     async with running(
         mongo_uri, database, is_ready=lambda: answers["ready"], is_alive=lambda: answers["alive"]
@@ -318,7 +320,7 @@ async def test_ready_needs_the_daemon_and_mongodb(mongo_uri: str, database: str)
         assert (await world.get("/health/ready"))[0] == 503
         answers["ready"] = True
         assert (await world.get("/health/ready"))[0] == 200
-        world.mongo.is_away_since = 1.0
+        monkeypatch.setattr(type(world.mongo), "is_away_since", 1.0)
         status, body, _ = await world.get("/health/ready")
         assert (status, body["reasons"]) == (503, ["MongoDB is away"])
         assert (await world.get("/health/live"))[0] == 200

@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from ingestd.config.settings import MongoSettings
-from ingestd.errors import StoreAway, StoreRefused
+from ingestd.errors import ConfigError, EntryRefused, StoreAway, StoreRefused
 from ingestd.events import Events
 from ingestd.metrics import Metrics
 from ingestd.mongo import Mongo
@@ -119,9 +119,95 @@ async def test_a_password_for_nobody_is_refused_with_a_hint(mongo_uri: str) -> N
     mongo.close()
 
 
-async def test_a_uri_that_is_none_is_refused() -> None:
-    with pytest.raises(StoreRefused, match=r"mongo\.uri"):
-        new_mongo("mongodb://host:port:port/")
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("mongodb://host:port:port/", "Reserved characters"),
+        ("mongodb:///x", "Empty host"),
+        (
+            "mongodb://h/?retryWritse=true",
+            "Unknown option: retrywritse. Did you mean one of (retrywrites",
+        ),
+        ("mongodb://h/?retryWrites=maybe", "'true' or 'false'"),
+        ("mongodb://a,b/?directConnection=true", "multiple hosts"),
+        ("mongodb+srv://a.example,b.example/", "one, and only one, hostname"),
+        ("mongodb://h/?tls=true&tlsCAFile=/no/such.pem", "/no/such.pem: No such file"),
+    ],
+)
+async def test_a_uri_that_no_server_could_mend_is_a_mistake_of_the_configuration(
+    uri: str, told: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        new_mongo(uri)
+    (problem,) = caught.value.problems
+    assert problem.key == "mongo.uri"
+    assert told in problem.message
+    assert problem.hint
+
+
+@pytest.mark.parametrize(
+    ("options", "told", "hint"),
+    [
+        ("replicaSet=another", "replica set name", "is not what that replica set is called"),
+        ("tls=true", "SSL handshake failed", "net.tls"),
+        ("loadBalanced=true", "load balancing", "mongo.uri"),
+    ],
+)
+async def test_options_that_do_not_fit_the_server_are_told_with_a_hint(
+    mongo_uri: str, options: str, told: str, hint: str
+) -> None:
+    mongo = new_mongo(f"{mongo_uri.split('?', maxsplit=1)[0]}?{options}", timeout=0.5)
+    with pytest.raises((StoreAway, StoreRefused), match=told) as caught:
+        await mongo.connect()
+    assert hint in caught.value.hint
+    mongo.close()
+
+
+async def test_hosts_that_no_name_server_knows_are_waited_for() -> None:
+    """At boot the network may come later than the daemon."""
+    for uri in ("mongodb+srv://cluster.invalid/", "mongodb://host.invalid/"):
+        mongo = new_mongo(uri, timeout=0.5)
+        with pytest.raises(StoreAway) as caught:
+            await mongo.connect()
+        assert "resolve" in caught.value.hint
+        mongo.close()
+
+
+async def test_time_limits_of_the_uri_do_not_undo_ours(mongo_uri: str, database: str) -> None:
+    limits = "timeoutMS=1&socketTimeoutMS=1&serverSelectionTimeoutMS=1&connectTimeoutMS=1"
+    mongo = new_mongo(f"{mongo_uri}&{limits}&w=0", database)
+    await mongo.connect()
+    assert await mongo.insert_missing("rows", [{"_id": 1}])
+    assert await mongo.count("rows", {}) == 1
+    mongo.close()
+
+
+@pytest.mark.parametrize("code", [18, 8000])
+async def test_a_login_that_fails_ends_the_start_and_is_waited_for_later(
+    mongo: Mongo, mongo_uri: str, database: str, code: int
+) -> None:
+    """Somebody changes a password while the daemon runs: no file is to blame."""
+    fresh = new_mongo(mongo_uri, database)
+    with failing(mongo_uri, 2, failCommands=["ping"], errorCode=code):
+        with pytest.raises(EntryRefused, match=f"code {code}"):
+            await fresh.patiently("ping", fresh.ping)
+        await mongo.patiently("ping", mongo.ping)
+    fresh.close()
+
+
+async def test_of_many_that_wait_one_tells_it(
+    mongo_uri: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    events = Events(Metrics())
+    monkeypatch.setattr(events, "mongo_away", lambda doing, *_: told.append(doing))
+    mongo = Mongo(mongo_uri, MongoSettings(database=database), events)
+    await mongo.connect()
+    with failing(mongo_uri, 12, failCommands=["ping"], errorCode=262):
+        pings = [mongo.patiently(f"ping {n}", mongo.ping) for n in range(5)]
+        await asyncio.gather(*pings)
+    assert set(told) == {"ping 0"}
+    mongo.close()
 
 
 async def test_a_document_that_cannot_be_encoded_is_refused(mongo: Mongo) -> None:

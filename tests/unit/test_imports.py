@@ -24,6 +24,7 @@ LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 HOMES = {
     "motor": {"mongo"},
     "pymongo": {"mongo"},
+    "dns": {"mongo"},
     "bson": {"mongo", "documents", "rejections", "export", "api"},
     "polars": {
         "formats", "validate", "transform", "documents", "rejections", "refine", "infer",
