@@ -10,7 +10,8 @@
     ├── FileTaken          another ingestd loads this file      leave it alone, look again
     ├── ActionRefused      a file's state forbids what is asked  tell who asked, change nothing
     │   └── UnknownFile    the ledger knows no such file
-    ├── WorkerLost         a worker process died or hung         try the chunk again, alone
+    ├── WorkerLost         a worker process died                 try the chunk again, alone
+    │   └── WorkerHung     it took too long                     try the chunk again
     ├── StoreAway          MongoDB cannot be reached             wait, reading stops
     │   ├── AnswerLost     the connection broke: done, or not    ask again, for less at a time
     │   └── QueryTooSlow   a reader's query took too long        ask for less
@@ -115,7 +116,11 @@ class UnknownFile(ActionRefused):
 
 
 class WorkerLost(IngestdError):
-    """A worker process died or ran out of time; its chunk may be tried again."""
+    """A worker process died; its chunk may be tried again."""
+
+
+class WorkerHung(WorkerLost):
+    """A worker process ran out of time, and was ended."""
 
 
 class StoreAway(IngestdError):

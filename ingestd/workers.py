@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from ingestd.errors import WorkerLost
+from ingestd.errors import WorkerHung, WorkerLost
 from ingestd.events import Events
 from ingestd.handover import Handover, Packed, outlet
 from ingestd.memory import keep_freed_memory
@@ -34,6 +34,7 @@ _LAST_WORDS_S = 2.0
 """For an answer that a worker had given just before it died."""
 
 _START_LIMIT_S = 5.0
+_WARM_LIMIT_S = 60.0
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -48,6 +49,10 @@ class Workers(Protocol):
         """
         ...
 
+    async def run_alone(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """The same, while nothing else runs there: what it takes, it has for itself."""
+        return await self.run(function, *arguments)
+
 
 class ThisProcess(Workers):
     """No workers at all: a thread does it."""
@@ -60,11 +65,17 @@ class ThisProcess(Workers):
 async def run_twice(
     workers: Workers, function: Callable[..., Result], *arguments: object
 ) -> Result:  # fmt: skip
-    """Run it, and once more when its worker was lost: the reason may lie in another chunk."""
+    """Run it, and once more when its worker was lost: the reason may lie in another chunk.
+
+    A worker that died was perhaps one too many for the memory there is. One that hangs would keep
+    the others waiting.
+    """
     try:
         return await workers.run(function, *arguments)
-    except WorkerLost:
+    except WorkerHung:
         return await workers.run(function, *arguments)
+    except WorkerLost:
+        return await workers.run_alone(function, *arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +101,7 @@ class ProcessSlots:
         self._limits = limits
         self._slots = [_Slot(warm) for _ in range(count)]
         self._idle: asyncio.Queue[_Slot] = asyncio.Queue()
+        self._gathering = asyncio.Lock()
 
     @property
     def count(self) -> int:
@@ -125,23 +137,35 @@ class ProcessSlots:
         finally:
             self._idle.put_nowait(slot)
 
+    async def run_alone(self, function: Callable[..., Result], *arguments: object) -> Result:
+        """See ``Workers.run_alone``. Waits until all slots are idle, and keeps them so."""
+        slots: list[_Slot] = []
+        try:
+            async with self._gathering:  # two that have some slots each would wait for ever
+                while len(slots) < self.count:
+                    slots.append(await self._idle.get())
+            return await self._run_in(slots[0], function, arguments)
+        finally:
+            for slot in slots:
+                self._idle.put_nowait(slot)
+
     async def _run_in(
         self, slot: "_Slot", function: Callable[..., Result], arguments: tuple[object, ...]
     ) -> Result:
         reason = "cancelled"
         try:
-            with anyio.move_on_after(self._limits.timeout_s) as limit:
-                result, resident_bytes = await slot.run(function, arguments)
-                reason = "memory" if resident_bytes > self._limits.resident_bytes else ""
-            if limit.cancelled_caught:
+            answer = await self._answer_of(slot, function, arguments)
+            if answer is None:
                 reason = "hung"
-                raise WorkerLost(
-                    f"a worker took longer than {self._limits.timeout_s:g} s",
-                    "see refine.chunk_timeout",
+                raise WorkerHung(
+                    f"a worker took longer than {self._limits.timeout_s:g} s for one chunk",
+                    "is there a step in python that does not end? see refine.chunk_timeout",
                 )
+            reason = "memory" if answer[1] > self._limits.resident_bytes else ""
         except BrokenProcessPool as error:
             reason = "died"
-            raise WorkerLost("a worker process died", "killed for memory? see dmesg") from error
+            hint = "killed for memory? see the kernel log (journalctl -k)"
+            raise WorkerLost("a worker process died", hint) from error
         except Exception:
             reason = reason if reason == "hung" else ""
             raise
@@ -151,7 +175,18 @@ class ProcessSlots:
             elif reason:
                 self._events.worker_replaced(reason)
                 slot.restart()
-        return result
+        return answer[0]
+
+    async def _answer_of(
+        self, slot: "_Slot", function: Callable[..., Result], arguments: tuple[object, ...]
+    ) -> tuple[Result, int] | None:
+        """``None`` when its time is over, which counts from when the worker is warm."""
+        limit_s = self._limits.timeout_s
+        with anyio.move_on_after(limit_s + _WARM_LIMIT_S):
+            await slot.warmed()
+            with anyio.move_on_after(limit_s):
+                return await slot.run(function, arguments)
+        return None
 
 
 class _Slot:
@@ -163,6 +198,7 @@ class _Slot:
         self._pool: ProcessPoolExecutor | None = None
         self._handover: Handover | None = None
         self._ready: Future[int] = Future()
+        self._warmed: Future[None] = Future()
 
     def start(self) -> None:
         """Start a process in the background; it warms up before its first task."""
@@ -175,7 +211,7 @@ class _Slot:
         )
         self._ready = pool.submit(os.getpid)
         self._ready.add_done_callback(lambda ready: self._remember_pid(ready, pool))
-        pool.submit(_warm_up, self._warm)
+        self._warmed = pool.submit(_warm_up, self._warm)
 
     def _remember_pid(self, ready: Future[int], pool: ProcessPoolExecutor) -> None:
         """The pool's thread tells; when the slot was killed meanwhile, the process goes too."""
@@ -189,14 +225,12 @@ class _Slot:
     async def run(
         self, function: Callable[..., Result], arguments: tuple[object, ...]
     ) -> tuple[Result, int]:
-        """The function's result, and the worker's resident memory in bytes."""
-        if self._pool is None:
-            self.start()
+        """The function's result, and the worker's resident memory in bytes; it is warm already."""
         pool, handover = self._pool, self._handover
         assert pool is not None
         assert handover is not None
         pid = await asyncio.wrap_future(self._ready)
-        answer = asyncio.wrap_future(pool.submit(_answer, handover.address, function, arguments))
+        answer = _overheard(pool.submit(_answer, handover.address, function, arguments))
         with _death_of(pid) as death:
             await asyncio.wait((answer, death), return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
@@ -210,7 +244,13 @@ class _Slot:
     async def has_begun(self) -> None:
         """Wait until the process is itself: killed while it starts, it complains on stderr."""
         if self._pool is not None:
-            await asyncio.wait((asyncio.wrap_future(self._ready),))
+            await asyncio.wait((_overheard(self._ready),))
+
+    async def warmed(self) -> None:
+        """Wait until the process is there and warm, or has died of it."""
+        if self._pool is None:
+            self.start()
+        await asyncio.wait((_overheard(self._warmed),))
 
     def kill(self) -> None:
         """End the process at once; nothing in it is worth saving."""
@@ -224,9 +264,22 @@ class _Slot:
             handover.close()
 
     def restart(self) -> None:
-        """A new process in the place of this one."""
+        """A new process in the place of this one.
+
+        One that got stuck or died while it warmed up is not warmed again: what one source does to
+        its worker must not keep the others from theirs.
+        """
+        if not self._warmed.done() or self._warmed.cancelled() or self._warmed.exception():
+            self._warm = _nothing
         self.kill()
         self.start()
+
+
+def _overheard(future: Future[Result]) -> "asyncio.Future[Result]":
+    """To be waited for, or left: that it ends badly then is no news for the event loop's log."""
+    wrapped = asyncio.wrap_future(future)
+    wrapped.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return wrapped
 
 
 @contextmanager

@@ -36,7 +36,7 @@ _POLICY: Mapping[type[BaseException], Reaction] = {
     FileHeld: Reaction(FileState.HELD, is_retried=False, error_type="held"),
     FileRefused: Reaction(FileState.FAILED, is_retried=False, error_type="refused"),
     FileTaken: Reaction(None, is_retried=True, error_type="taken"),
-    WorkerLost: Reaction(FileState.FAILED, is_retried=True, error_type="worker_lost"),
+    WorkerLost: Reaction(FileState.FAILED, is_retried=False, error_type="worker_lost"),
     StoreRefused: Reaction(FileState.HELD, is_retried=False, error_type="store_refused"),
     Exception: Reaction(FileState.FAILED, is_retried=False, error_type="internal_error"),
 }

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import anyio
 import psutil
 import pytest
 import worker_tasks as tasks
@@ -30,6 +31,8 @@ ALL_ERRORS = [
     errors.ActionRefused("it is loading", "wait for its end"),
     errors.UnknownFile("no such file", "see ingestd files"),
     errors.WorkerLost("died", "see dmesg"),
+    errors.WorkerHung("too long", "see the step"),
+    errors.FileChanged("file_changed", "it changed", "rename when complete"),
     errors.StoreAway("away", "is it up?"),
     errors.QueryTooSlow("slow", "ask for less"),
     errors.StoreRefused("no", "ask the operator"),
@@ -183,6 +186,21 @@ async def test_a_worker_that_hangs_is_replaced_after_the_limit(
     assert events.reasons == ["hung"]
 
 
+async def test_a_task_that_runs_alone_waits_for_all_others_and_holds_them_back(
+    started: Started, tmp_path: Path
+) -> None:
+    async with started(2) as slots, anyio.create_task_group() as group:
+        for n in range(6):
+            run = slots.run_alone if n % 3 == 0 else slots.run
+            group.start_soon(run, tasks.note_span, tmp_path / f"{n}", n % 3 == 0)
+    spans = sorted(tuple(map(float, path.read_text().split())) for path in tmp_path.iterdir())
+    alone = [(began, ended) for began, ended, is_alone in spans if is_alone]
+    assert len(alone) == 2
+    for began, ended in alone:
+        overlapping = [one for one in spans if one[0] < ended and one[1] > began]
+        assert len(overlapping) == 1
+
+
 async def test_a_cancelled_task_ends_its_worker_and_the_slot_works_again(
     started: Started, tmp_path: Path
 ) -> None:
@@ -230,6 +248,13 @@ async def test_workers_that_do_not_get_warm_work(
     warm: Callable[[], object], started: Started
 ) -> None:
     async with started(warm=warm) as slots:
+        assert await slots.run(tasks.add, 1, 2) == 3
+
+
+async def test_workers_that_die_of_their_warming_up_work_without_it(started: Started) -> None:
+    async with started(warm=tasks.die) as slots:
+        with pytest.raises(errors.WorkerLost, match="died"):
+            await slots.run(tasks.add, 1, 2)
         assert await slots.run(tasks.add, 1, 2) == 3
 
 

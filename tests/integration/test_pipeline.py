@@ -21,7 +21,7 @@ from pipeline_world import (
     stop_after_a_chunk,
 )  # fmt: skip
 
-from ingestd.errors import WorkerLost
+from ingestd.errors import FileUnavailable, WorkerLost
 from ingestd.pipeline import Pipeline
 from ingestd.pipeline.stages import ByteBudget
 from ingestd.records import FileState
@@ -125,31 +125,45 @@ async def test_a_file_over_its_error_budget_is_held_and_nothing_of_it_shows(
     assert [e["row"] for e in world.rows("errors", state="open")] == list(range(10, 401, 10))
 
 
-async def test_a_worker_lost_while_the_whole_file_is_surveyed_is_no_defect(world: World) -> None:
-    class Dead(InThread):
-        async def run(self, *_: Any) -> Any:
-            raise WorkerLost("a worker process died", "killed for memory?")
+class Dead(InThread):
+    """Workers that are killed at each task. ``alone``: how many were tried with no other."""
 
-    spec = source(errors={"max_rate": 0.05, "retries": 1, "retry_delay": 7})
-    held = world.configured(spec).with_workers(Dead())
-    assert await held.offer(held.drop("a.csv", many(400))) == [(None, 7.0)]
-    assert held.files[0]["error"]["type"] == "worker_lost"
-    assert world.found("inbox") == ["orders/a.csv"]
+    alone = 0
+
+    async def run(self, *_: Any) -> Any:
+        raise WorkerLost("a worker process died", "killed for memory?")
+
+    async def run_alone(self, *_: Any) -> Any:
+        self.alone += 1
+        return await self.run()
+
+
+@pytest.mark.parametrize("errors", [{}, {"max_rate": 0.05}], ids=["loaded", "surveyed"])
+async def test_a_file_that_kills_its_worker_alone_too_is_set_aside(
+    world: World, errors: dict[str, Any]
+) -> None:
+    dead = Dead()
+    broken = world.configured(source(errors=errors)).with_workers(dead)
+    result = await broken.load("a.csv", GOOD)
+    assert (result.state, result.hint) == (FileState.FAILED, "killed for memory?")
+    assert broken.files[0]["error"]["type"] == "worker_lost"
+    assert dead.alone == 1
 
 
 async def test_a_file_is_tried_again_as_often_as_its_source_says(world: World) -> None:
-    class Dead(InThread):
+    class Unreadable(InThread):
         async def run(self, *_: Any) -> Any:
-            raise WorkerLost("a worker process died", "killed for memory?")
+            raise FileUnavailable("unreadable_file", "cannot be read", "mount it again")
 
-    broken = world.configured(source(errors={"retries": 2, "retry_delay": 0})).with_workers(Dead())
+    spec = source(errors={"retries": 2, "retry_delay": 0})
+    broken = world.configured(spec).with_workers(Unreadable())
     file = broken.drop("a.csv", GOOD)
     assert await broken.offer(file) == [(None, 1.0)], "never in a hot loop"
     assert await broken.offer(file) == [(None, 1.0)]
     ((result, retry_s),) = await broken.offer(file)
     assert result is not None
     assert (result.state, retry_s) == (FileState.FAILED, None)
-    assert result.hint == "killed for memory?"
+    assert result.hint == "mount it again"
 
 
 # the same content, the same name

@@ -15,7 +15,7 @@ from harness import Mongod
 from pipeline_world import Crash, CrashingMongo, InThread, World, csv, many, opened, source, zipped
 
 from ingestd.config.source import SourceSpec
-from ingestd.errors import WorkerLost
+from ingestd.errors import FileUnavailable
 from ingestd.mongo import Mongo
 from ingestd.records import FileState
 
@@ -43,8 +43,8 @@ class Story:
     spec: SourceSpec = SOURCE
     before: bytes | None = None
     """A file that was loaded before it."""
-    lost_task: int | None = None
-    """From that task on, workers are lost: the attempt fails, and a later one loads the file."""
+    failing_task: int | None = None
+    """From that task on, the file cannot be read: a later attempt loads it."""
     refused: str = ""
     """A write that MongoDB refuses before the crash, and not after the restart."""
 
@@ -136,7 +136,7 @@ def is_upserted(world: World) -> None:
 STORIES = {
     "unpacked": Story(ARCHIVE, is_unpacked),
     "loaded": Story(CONTENT, is_loaded),
-    "failing first": Story(CONTENT, is_loaded, source(errors={"retry_delay": 0}), lost_task=3),
+    "failing first": Story(CONTENT, is_loaded, source(errors={"retry_delay": 0}), failing_task=3),
     "failed": Story(b"id,note\n1,a\n", is_failed),
     "held": Story(CONTENT, is_held, source(errors={"max_rows": 5})),
     "refused": Story(CONTENT, is_held_or_loaded, refused="update_together"),
@@ -163,16 +163,16 @@ async def begin(world: World, story: Story) -> None:
     world.drop("a.csv", story.content)
 
 
-class Losing(InThread):
-    """Workers that are lost from one task on."""
+class Failing(InThread):
+    """Workers that cannot read the file from one task on."""
 
-    def __init__(self, lost_task: int | None) -> None:
+    def __init__(self, failing_task: int | None) -> None:
         super().__init__()
-        self._lost_task = lost_task
+        self._failing_task = failing_task
 
     async def run(self, function: Any, *arguments: Any) -> Any:
-        if self._lost_task is not None and self.tasks + 1 >= self._lost_task:
-            raise WorkerLost("a worker process died", "killed for memory?")
+        if self._failing_task is not None and self.tasks + 1 >= self._failing_task:
+            raise FileUnavailable("unreadable_file", "it cannot be read", "mount it again")
         return await super().run(function, *arguments)
 
 
@@ -186,7 +186,7 @@ async def crash(
     mongo = kind(settings.uri.get_secret_value(), settings, world.desk.events)
     await mongo.connect()
     mongo.begin(at, is_after=is_after, refused=story.refused)
-    crashing = world.on(mongo).with_workers(Losing(story.lost_task))
+    crashing = world.on(mongo).with_workers(Failing(story.failing_task))
     try:
         await crashing.recover()
         await crashing.offer_inbox()

@@ -1,0 +1,121 @@
+"""The machine's bad days, each the real thing: told while they last, over by themselves."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from harness import DaemonProcess, NewDaemon
+from orders import HEADER, SOURCE, files_below, order_id
+
+SOON = "\n[errors]\nretry_delay = 0.2\n"
+STEP = """
+import os, signal
+
+def act(frame):
+    notes = set(frame["note"])
+    if "die" in notes:
+        os.kill(os.getpid(), signal.SIGKILL)
+    while "hang" in notes:
+        pass
+    return frame
+"""
+needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+
+
+def orders_text(count: int, first: int = 1, note: str = "note", amount: str = "1.5") -> bytes:
+    rows = (
+        f"{order_id(n)},{n},2026-01-01T00:00:00,{amount},DE,paid,1,{note},true,0.5\n"
+        for n in range(first, first + count)
+    )
+    return (HEADER + "".join(rows)).encode()
+
+
+def complaint(daemon: DaemonProcess, words: str, name: str = "source:orders") -> str:
+    """What /health says, once it answers 503 with these words."""
+
+    def look() -> str:
+        status, health = daemon.get("/health")
+        check = daemon.check(name)
+        told = f"{check.get('reason')} ({check.get('hint')})"
+        return told if status == 503 and health and words in told else ""
+
+    return daemon.wait_for(look, f"the complaint {words!r}")
+
+
+def require_well(daemon: DaemonProcess) -> None:
+    daemon.wait_for(lambda: daemon.get("/health")[0] == 200, "health")
+
+
+@contextmanager
+def small_disk(directory: Path) -> Iterator[Path]:
+    """A file system of 1 MB in memory, and a file on it that takes all the room."""
+    directory.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", directory], check=True)
+    try:
+        yield directory / ".filler"
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
+
+
+def fill(filler: Path) -> None:
+    with filler.open("wb", buffering=0) as stream, suppress(OSError):
+        while True:
+            stream.write(bytes(4096))
+
+
+# workers
+
+
+def test_a_file_whose_step_kills_or_hangs_its_worker_is_set_aside_and_others_go_on(
+    new_daemon: NewDaemon, tmp_path: Path
+) -> None:
+    (tmp_path / "bad_step.py").write_text(STEP)
+    source = SOURCE.format(top="") + '\n[[transform]]\npython = "bad_step:act"\n'
+    daemon = new_daemon(source, refine__chunk_timeout=1)
+    daemon.prefix = ("env", f"PYTHONPATH={tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    daemon.start()
+    for n, note in enumerate(["die", "good", "hang", "good"]):
+        daemon.drop(f"orders/{note}-{n}.csv", orders_text(5, 10 * n + 1, note))
+    daemon.wait_for_file("good-1.csv")
+    daemon.wait_for_file("good-3.csv")
+    died = daemon.wait_for_file("die-0.csv", "failed")
+    hung = daemon.wait_for_file("hang-2.csv", "failed")
+    assert "died" in died["error"]["message"]
+    assert "longer than 1 s" in hung["error"]["message"]
+    assert "refine.chunk_timeout" in hung["error"]["hint"]
+    require_well(daemon)
+    assert daemon.log("worker replaced")
+
+
+# disks
+
+
+@needs_mount
+def test_full_disks_are_told_and_files_go_their_ways_when_there_is_room(
+    new_daemon: NewDaemon,
+) -> None:
+    daemon = new_daemon(SOURCE.format(top="") + SOON)
+    places = ("archive", "rejects", "failed")
+    with ExitStack() as disks:
+        fillers = [disks.enter_context(small_disk(daemon.root / place)) for place in places]
+        for filler in fillers:
+            fill(filler)
+        daemon.start()
+        daemon.drop("orders/good.csv", orders_text(5))
+        daemon.drop("orders/refused.csv", orders_text(5, 10, amount="-5"))
+        daemon.drop("orders/empty.csv", b"")
+        for name in ("good.csv", "refused.csv", "empty.csv"):
+            told = complaint(daemon, name)
+            assert "No space left" in told
+            assert "make room and it goes on by itself" in told
+        for filler in fillers:
+            filler.unlink()
+        daemon.wait_for_file("good.csv")
+        daemon.wait_for_file("refused.csv")
+        daemon.wait_for_file("empty.csv", "failed")
+        require_well(daemon)
+        assert files_below(daemon.inbox) == []
+        assert daemon.stop() == 0
