@@ -1,15 +1,14 @@
 """Which encoding a text is written in, told from its bytes, and how sure that is.
 
-A byte order mark or valid UTF-8 settles it. What is neither was written by an older program: each
-of the usual encodings is tried, and the one that gives the most letters that its languages really
-use is taken.
+A byte order mark or valid UTF-8 settles it. What is neither was written by an older program: it is
+read in each of the usual encodings, and the likeliest reading is taken.
 """
 
 import codecs
-import re
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+
+from ingestd.infer.readings import Wording, wordings
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -19,25 +18,16 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-_LATIN = (
-    ("cp1252", "éèêëàâäáãåæçíìîïñóòôöøœúùüß’“”–—…€°£©®«»·²³ªºÉÀÄÅÖÜØÓÁÍÇÑ"),
-    ("cp1250", "ąćęłńóśźżáčďéěíňřšťúůýžäôľőűöüăâîşţđß„”–ŁŚŻŹĆĄĘČŘŠŽĐŐŰÁÉÍÓÖÜ"),
-    ("cp1254", "ışğüöçİŞĞÜÖÇâî’“”"),
-    ("cp850", "éèêàâäáåçíîñóôöúùûüßÉÄÖÜÇÑ"),
-    ("mac-roman", "éèêëàâäáãåæçíìîïñóòôöõøœúùûüß’“”–—…ÉÀÄÅÖÜØ"),
-)
-_OTHER_SCRIPTS = (
-    ("cp1251", "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэёіїє–—«»№ОЕАИНТСРВЛКМДПУЯГЗБЧХЖШЮЭ"),
-    ("koi8-r", "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэёОЕАИНТСРВЛКМДПУЯГЗБЧХЖШЮЭ"),
-    ("cp866", "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэё№ОЕАИНТСРВЛКМДПУЯГЗБЧХЖШЮЭ"),
-    ("cp1253", "αεηιοσςτυνρλκμπδγθωβχφξζψάέήίόύώΑΕΗΙΟΣΤΥΝΡΛΚΜΠΔΓΘΩΒΧΦ"),
-    ("cp1255", "אבגדהוזחטיכלמנסעפצקרשתםןףץך"),
-    ("cp1256", "ابتثجحخدذرزسشصضطظعغفقكلمنهويىةءأإآؤئ،؟"),
-    ("cp874", "".join(map(chr, range(0x0E01, 0x0E5B)))),
-)
-"""Encodings with one byte per character, and the letters beyond ASCII that their texts hold."""
-
-_LEAST_SHARE = 0.6
+_ESCAPES_TO_JAPANESE = (b"\x1b$B", b"\x1b$@")
+"""ISO 2022, which says in ASCII that other characters follow."""
+_WIDE = {"utf-32-le": 4, "utf-32-be": 4, "utf-16-le": 2, "utf-16-be": 2}
+"""Encodings with several bytes for each character, and how many."""
+_JUDGED_BYTES = 2**16
+_LEAST_LIKELY = -10.0
+"""For each character; below it nothing speaks for any encoding."""
+_IN_DOUBT = 4.0
+"""So much less likely, as a logarithm, may another encoding be that is not ruled out."""
+_MOST_DOUBTS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +45,7 @@ class EncodingScan:
     _MOST_KEPT_BYTES = 2**18
 
     def __init__(self, head: bytes) -> None:
-        self._marked = _marked(head) or _wide(head)
+        self._marked = _marked(head) or _wide(head) or _escaped(head)
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._is_utf8 = True
         self._odd = bytearray()
@@ -66,7 +56,7 @@ class EncodingScan:
         if self._marked:
             return
         if self._is_utf8:
-            self._is_utf8 = _is_decodable(self._decoder, block)
+            self._is_utf8 = _is_next_decodable(self._decoder, block)
         block = self._rest + block
         end = block.rfind(b"\n") + 1
         self._keep(block[:end])
@@ -74,8 +64,9 @@ class EncodingScan:
 
     def _keep(self, lines: bytes) -> None:
         if not lines.isascii() and len(self._odd) < self._MOST_KEPT_BYTES:
-            odd = b"".join(line for line in lines.splitlines(True) if not line.isascii())
-            self._odd += odd[: self._MOST_KEPT_BYTES]
+            for line in lines.splitlines(keepends=True):
+                if not line.isascii() and len(self._odd) < self._MOST_KEPT_BYTES:
+                    self._odd += line
 
     def result(self) -> Encoding:
         """What the file is written in."""
@@ -93,16 +84,21 @@ def guess_encoding(octets: bytes) -> Encoding:
     """The likeliest of the older encodings for bytes that are not UTF-8."""
     if _is_mostly_utf8(octets):
         return Encoding("utf-8", False, "UTF-8 but for some damaged lines")
-    for name, is_usual in _ASIAN.items():
-        if _is_asian(octets, name, is_usual):
-            return Encoding(name, False, "its usual characters were found")
-    usual = _LATIN if _is_sprinkled(octets.decode("latin-1")) else _OTHER_SCRIPTS
-    shares = {name: _share(octets, name, letters) for name, letters in usual}
-    best = max(shares, key=lambda name: shares[name])
-    if shares[best] < _LEAST_SHARE:
-        name = "cp1252" if _decoded(octets, "cp1252") is not None else "iso8859-1"
+    best, *others = wordings(octets[:_JUDGED_BYTES])
+    if best.likelihood < _LEAST_LIKELY * best.size:
+        name = "cp1252" if _is_decodable(octets, "cp1252") else "iso8859-1"
         return Encoding(name, False, "nothing speaks for another one")
-    return Encoding(best, False, f"{shares[best]:.0%} of its special characters are usual ones")
+    return Encoding(best.encoding, False, "; ".join(_reasons(best, others)))
+
+
+def _reasons(best: Wording, others: Iterable[Wording]) -> Iterator[str]:
+    """What it says, and what else it may say: one example for each different reading."""
+    likely = (one for one in others if one.likelihood > best.likelihood - _IN_DOUBT)
+    doubts = {word: one for one in likely if (word := one.word_unlike(best))}
+    unlike = next(iter(doubts.values()), None)
+    yield f"it reads {(best.word_unlike(unlike) if unlike else best.first_word)!r}"
+    for word, one in [*doubts.items()][:_MOST_DOUBTS]:
+        yield f"AMBIGUOUS: as {one.encoding} it would read {word!r}"
 
 
 def _marked(head: bytes) -> Encoding | None:
@@ -113,17 +109,41 @@ def _marked(head: bytes) -> Encoding | None:
 
 
 def _wide(head: bytes) -> Encoding | None:
-    """UTF-16 without a mark: half of the bytes of plain text are NUL."""
-    half = len(head) // 2 or 1
-    for first, name in ((1, "utf-16-le"), (0, "utf-16-be")):
-        if head[first::2].count(0) > 0.4 * half and head[1 - first :: 2].count(0) == 0:
-            return Encoding(name, False, "every other byte is NUL")
+    """UTF-16 or UTF-32 without a mark: what is ASCII in it, digits and delimiters, has zeros."""
+    if head.count(0) * 100 < len(head):
+        return None
+    ascii_counts = {name: _count_ascii(head, name) for name in _WIDE}
+    best = max(ascii_counts, key=lambda name: ascii_counts[name])
+    if ascii_counts[best] * _WIDE[best] * 10 < len(head):
+        return None
+    return Encoding(best, False, "its zero bytes are those of that")
+
+
+def _count_ascii(head: bytes, name: str) -> int:
+    """Characters of ASCII, if line ends are among them and hardly any NUL."""
+    text = head[: len(head) // _WIDE[name] * _WIDE[name]].decode(name, "replace")
+    count = sum("\0" < character < "\x80" for character in text)
+    is_text = text.count("\0") * 20 <= count and ("\n" in text or "\r" in text)
+    return count if is_text else 0
+
+
+def _escaped(head: bytes) -> Encoding | None:
+    if head.isascii() and any(escape in head for escape in _ESCAPES_TO_JAPANESE):
+        return Encoding("iso2022_jp", False, "its escape sequences are those of that")
     return None
 
 
-def _is_decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
+def _is_next_decodable(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
     try:
         decoder.decode(block)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_decodable(octets: bytes, name: str) -> bool:
+    try:
+        octets.decode(name)
     except UnicodeDecodeError:
         return False
     return True
@@ -135,70 +155,3 @@ def _is_mostly_utf8(octets: bytes) -> bool:
     broken = text.count("\ufffd")
     sound = sum(character > "\x7f" for character in text) - broken
     return sound > 10 * broken
-
-
-def _decoded(octets: bytes, name: str) -> str | None:
-    try:
-        return octets.decode(name)
-    except UnicodeDecodeError:
-        return None
-
-
-def _share(octets: bytes, name: str, letters: str) -> float:
-    """The share of characters beyond ASCII that are among the usual ones; less where case jumps."""
-    text = _decoded(octets, name)
-    if text is None:
-        return 0.0
-    special = [character for character in text if character > "\x7f"]
-    usual = sum(character in letters for character in special)
-    jumps = sum(b > "\x7f" and b.isupper() and a.islower() for a, b in pairwise(text))
-    return (usual - jumps) / len(special)
-
-
-def _is_asian(octets: bytes, name: str, is_usual: Callable[[str], bool]) -> bool:
-    """Characters that are usual there, and stand beside each other as they do in such texts."""
-    text = _decoded(octets, name)
-    if text is None:
-        return False
-    special = [character for character in text if character > "\x7f"]
-    usual = sum(map(is_usual, special))
-    return usual >= 0.8 * len(special) and not _is_sprinkled(text)
-
-
-def _is_sprinkled(text: str) -> bool:
-    """Whether most characters beyond ASCII stand alone among others, as in Latin scripts."""
-    runs = re.findall(r"[^\x00-\x7f]+", text)
-    return sum(len(run) == 1 for run in runs) > 0.4 * len(runs)
-
-
-def _lead(character: str, name: str) -> int:
-    try:
-        return character.encode(name)[0]
-    except UnicodeEncodeError:
-        return 0
-
-
-def _is_usual_korean(character: str) -> bool:
-    return 0xB0 <= _lead(character, "euc_kr") <= 0xC8
-
-
-def _is_usual_japanese(character: str) -> bool:
-    return 0x81 <= _lead(character, "shift_jis") <= 0x97
-
-
-def _is_usual_chinese(character: str) -> bool:
-    return 0xA1 <= _lead(character, "gb2312") <= 0xD7
-
-
-def _is_usual_taiwanese(character: str) -> bool:
-    return 0xA1 <= _lead(character, "big5") <= 0xC6
-
-
-_ASIAN: dict[str, Callable[[str], bool]] = {
-    "cp949": _is_usual_korean,  # its letters fill one corner of the codes that Chinese uses
-    "euc_jp": _is_usual_japanese,
-    "cp932": _is_usual_japanese,
-    "gb18030": _is_usual_chinese,
-    "big5": _is_usual_taiwanese,
-}
-"""Encodings with several bytes per character, the most telling first."""

@@ -19,6 +19,16 @@ from ingestd.infer.names import source_name, storable_names, suffix_of
 from ingestd.infer.toml import as_comment, toml_key, toml_value
 
 TEXTS = {
+    "iso8859-2": "Łódź, Šumperk, Žďár, Ľubovňa, Ťahanovce\nPlzeň, Dvořák, Ústí, kůň\n",
+    "iso8859-5": "Москва, Санкт-Петербург, Новосибирск; улица Ленина\n",
+    "iso8859-6": "القاهرة, الرياض, بغداد\n",
+    "cp737": "Αθήνα, Θεσσαλονίκη, Πάτρα, οδός\n",
+    "cp852": "Łódź, Kraków, Gdańsk, żółw, święto\nPlzeň, Dvořák, Ústí, kůň\n",
+    "cp862": "ירושלים, תל אביב, חיפה\n",
+    "cp1257": "Rīga, Liepāja, Jūrmala, Bērziņš, Ķegums, rēķins\n",
+    "koi8-u": "Київ, Харків, Львів, Запоріжжя, Їжакевич\n",
+    "mac-cyrillic": "МОСКВА, Санкт-Петербург, Новосибирск; улица Ленина\n",
+    "mac-latin2": "Łódź, Kraków, Gdańsk, żółw, święto\nPlzeň, Dvořák, Ústí, kůň\n",
     "cp1252": "Café crème, Müller, señor, naïve; Straße; it’s “good” – ok\n",
     "cp1250": "Łódź, Kraków, Gdańsk, żółw, święto\nPlzeň, Dvořák, Ústí, kůň\n",
     "cp1251": "Москва, Санкт-Петербург, Новосибирск; улица Ленина\n",
@@ -53,9 +63,42 @@ def test_a_byte_order_mark_settles_the_encoding(encoding: str) -> None:
     assert octets.decode(found.name).lstrip("\ufeff") == "a,é\n"
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_is_known_without_a_mark(encoding: str) -> None:
-    assert scanned("name,city\n".encode(encoding)).name == encoding
+def test_capitals_are_told_from_small_letters_of_another_encoding() -> None:
+    octets = "МОСКВА, САНКТ-ПЕТЕРБУРГ, НОВОСИБИРСК\n".encode("koi8-r")
+    assert guess_encoding(octets).name == "koi8-r"
+
+
+def test_a_damaged_byte_does_not_hide_the_encoding() -> None:
+    octets = TEXTS["gb18030"].encode("gb18030") + b"\xff,\n"
+    assert guess_encoding(octets).name == "gb18030"
+
+
+def test_a_guess_shows_what_it_reads_and_what_it_may_be() -> None:
+    assert guess_encoding("1,Köln\n".encode("cp1252")).why == "it reads 'Köln'"
+    doubtful = guess_encoding("1,Curaçao\n".encode("cp1252"))
+    assert doubtful.name == "cp1252"
+    assert "'Curaçao'; AMBIGUOUS: as iso8859-13 it would read 'Curaēao'" in doubtful.why
+
+
+def test_bytes_of_no_language_are_said_to_be_that() -> None:
+    assert guess_encoding(bytes(range(128, 256))).why == "nothing speaks for another one"
+
+
+WIDE = ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"]
+
+
+@pytest.mark.parametrize("encoding", WIDE)
+@pytest.mark.parametrize("text", ["name,city\n", "1,東京\n2,大阪\n", "1,Москва\n"])
+def test_wide_characters_are_known_without_a_mark(text: str, encoding: str) -> None:
+    assert scanned(text.encode(encoding)).name == encoding
+
+
+def test_a_zero_byte_makes_no_wide_characters() -> None:
+    assert scanned(b"id,name\n1,A\0da\n").name == "utf-8"
+
+
+def test_japanese_written_in_ascii_is_known_by_its_escapes() -> None:
+    assert scanned("1,東京\n".encode("iso2022_jp")).name == "iso2022_jp"
 
 
 @given(st.text(min_size=1), st.integers(1, 7))
