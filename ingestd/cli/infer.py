@@ -1,16 +1,17 @@
 """``ingestd infer``: a source from sample files, on stdout or into a new file."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from ingestd.cli.archives import opened_archives
 from ingestd.cli.screen import clean, show_json, stderr
 from ingestd.config.reading import read_source
 from ingestd.errors import ConfigError, ExitCode, IngestdError
-from ingestd.files import look
+from ingestd.formats.limits import Limits
 from ingestd.infer import Inferred, Wanted, infer
 
 
@@ -29,13 +30,15 @@ def infer_source(files: Sequence[Path], options: InferOptions) -> int:
     """Infer, write, and return the exit code."""
     if options.name is not None:
         _require_name(options.name)
-    paths = dict.fromkeys(path.resolve() for path in files)
-    samples = [(path, look(path)) for path in paths]
-    inferred = infer(samples, Wanted(options.name, options.most_rows, options.sheet))
+    paths = [*dict.fromkeys(path.resolve() for path in files)]
+    wanted = Wanted(options.name, options.most_rows, options.sheet, paths[0].name)
+    with opened_archives(paths, Limits()) as found:
+        inferred = infer([(file.path, file.stat) for file in found], wanted)
+    known_as = {file.path: str(file.name_in_archive or file.path) for file in found}
     if options.output is not None:
         _write_new(options.output, inferred.toml)
     if options.as_json:
-        show_json(_as_document(inferred))
+        show_json(_as_document(inferred, known_as))
     elif options.output is None:
         sys.stdout.write(inferred.toml)
     else:
@@ -79,14 +82,15 @@ def _write_new(path: Path, text: str) -> None:
         raise IngestdError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _as_document(inferred: Inferred) -> dict[str, object]:
+def _as_document(inferred: Inferred, known_as: Mapping[Path, str]) -> dict[str, object]:
     findings = inferred.findings
     return {
         "name": inferred.source.name,
         "files": [
             {
-                "path": clean(reading.path), "rows": reading.rows, "bytes": reading.read_bytes,
-                "is_whole": reading.is_whole, "unreadable_rows": reading.faults.total(),
+                "path": clean(known_as[reading.path]), "rows": reading.rows,
+                "bytes": reading.read_bytes, "is_whole": reading.is_whole,
+                "unreadable_rows": reading.faults.total(),
                 "encoding": reading.encoding and reading.encoding.name,
                 "is_encoding_sure": reading.encoding and reading.encoding.is_sure,
             }

@@ -1,24 +1,28 @@
 """``ingestd try``: what would become of a file, with carets under the values that are refused."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from ingestd.cli.archives import opened_archives
+from ingestd.cli.carets import cut, spans_of, underlined
 from ingestd.cli.configured import require_compiled
 from ingestd.cli.endings import show_error
 from ingestd.cli.reading import named_source
 from ingestd.cli.screen import Column, clean, show_json, show_table, stdout
+from ingestd.config.source import SourceSpec
 from ingestd.documents import extended_json
-from ingestd.errors import ExitCode
+from ingestd.errors import ExitCode, FileRefused
+from ingestd.formats.limits import Limits
 from ingestd.pipeline.desk import limits_of
 from ingestd.pipeline.trial import Trial, try_file
+from ingestd.records import FoundFile
 
 _COLUMNS = (
     Column("rows", is_number=True), Column("would load", is_number=True),
@@ -26,9 +30,14 @@ _COLUMNS = (
     Column("seconds", is_number=True), Column("rows/s", is_number=True),
 )  # fmt: skip
 _INDENT = 4
+_FORMATS_OF_LINES = ("csv", "tsv", "fixed", "ndjson")
 _NEW_COLUMNS = {
     "ignore": "are left out", "add": "are stored as strings", "rescue": "are kept in _extra",
 }  # fmt: skip
+
+
+Outcome: TypeAlias = Trial | FileRefused
+"""What would become of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +54,47 @@ def show_trial(location: Path | None, file: Path, options: TrialOptions) -> int:
     settings, sources = require_compiled(location)
     source = named_source(options.source_name, sources)
     limits, most = limits_of(settings.refine), max(options.most_shown, 1)
-    trial = anyio.run(try_file, file.resolve(), source, limits, most)
+    with opened_archives([file.resolve()], limits, are_single=source.manifest is not None) as files:
+        tried = [(found.name, _try(found, source, limits, most)) for found in files]
     if options.as_json:
-        show_json(_as_document(trial, options.most_shown))
+        documents = [_as_document(name, outcome, options.most_shown) for name, outcome in tried]
+        is_archive = files[0].name_in_archive is not None
+        own = {"file": clean(file.name), "path": clean(file.resolve())}
+        show_json({**own, "files": documents} if is_archive else {**documents[0], **own})
     else:
-        _show(stdout(), trial, options.most_shown)
-    return ExitCode.DATA_REFUSED if trial.counts.error_count else ExitCode.OK
+        for name, outcome in tried:
+            _show(stdout(), name, outcome, options.most_shown)
+    return _exit_code([outcome for _, outcome in tried])
 
 
-def _show(console: Console, trial: Trial, most_shown: int) -> None:
+def _try(found: FoundFile, source: SourceSpec, limits: Limits, most_shown: int) -> Outcome:
+    """A file in an archive that would not be loaded keeps no other; alone, it ends the command."""
+    try:
+        return anyio.run(try_file, found.path, source, limits, most_shown)
+    except FileRefused as refusal:
+        if found.name_in_archive is None:
+            raise
+        return refusal
+
+
+def _exit_code(outcomes: Sequence[Outcome]) -> int:
+    trials = [outcome for outcome in outcomes if isinstance(outcome, Trial)]
+    if len(trials) < len(outcomes):
+        return ExitCode.FAILED
+    has_refused = any(trial.counts.error_count for trial in trials)
+    return ExitCode.DATA_REFUSED if has_refused else ExitCode.OK
+
+
+def _show(console: Console, name: str, outcome: Outcome, most_shown: int) -> None:
+    if isinstance(outcome, Trial):
+        console.print(f"{clean(name)} in source {outcome.source.name}")
+        _show_trial(console, outcome, most_shown)
+    else:
+        show_error(console, f"{name} would not be loaded: {outcome.message}", outcome.hint)
+
+
+def _show_trial(console: Console, trial: Trial, most_shown: int) -> None:
     counts = trial.counts
-    console.print(f"{clean(trial.path.name)} in source {trial.source.name}")
     row = [counts.record_count, counts.success_count, counts.error_count, counts.filtered_count]
     speed = [f"{trial.seconds:.2f}", f"{trial.rows_per_s:,.0f}"]
     show_table(console, _COLUMNS, [[*(f"{count:,}" for count in row), *speed]])
@@ -93,7 +132,7 @@ def _show_document(console: Console, document: Mapping[str, Any]) -> None:
     """Field by field, as Extended JSON."""
     for name, value in json.loads(extended_json(document)).items():
         field = f"{clean(name)}: {clean(json.dumps(value, ensure_ascii=False))}"
-        console.print(Text(" " * _INDENT + _cut(field, console.width - _INDENT)))
+        console.print(Text(" " * _INDENT + cut(field, console.width - _INDENT)))
 
 
 def _show_rest(console: Console, trial: Trial, most_shown: int) -> None:
@@ -106,13 +145,14 @@ def _show_rest(console: Console, trial: Trial, most_shown: int) -> None:
 
 def _show_refused(console: Console, error: Mapping[str, Any], trial: Trial) -> None:
     """The reasons, and the line with carets under the values that they are about."""
-    place = Text(f"line {error['line']}, row {error['row']}: ", "bold red")
+    at_line = f"line {error['line']}, " if trial.source.format in _FORMATS_OF_LINES else ""
+    place = Text(f"{at_line}row {error['row']}: ", "bold red")
     for violation in error["violations"]:
         column = f"{clean(violation['column'])}: " if violation["column"] else ""
         console.print(place + Text(column, "yellow") + Text(clean(violation["message"])))
     raw = _text_of(error["raw"], trial.layout.shape.encoding)
-    spans = list(_spans(raw, error["violations"], trial))
-    for line in _underlined(raw, spans, console.width - _INDENT):
+    spans = list(spans_of(raw, error["violations"], trial.source, trial.layout.shape.columns))
+    for line in underlined(raw, spans, console.width - _INDENT):
         console.print(Text(" " * _INDENT) + line, no_wrap=True, overflow="ignore", crop=False)
 
 
@@ -121,50 +161,11 @@ def _text_of(raw: str | bytes | None, encoding: str) -> str:
     return raw.decode(encoding, "backslashreplace") if isinstance(raw, bytes) else raw or ""
 
 
-def _spans(
-    raw: str, violations: list[Mapping[str, Any]], trial: Trial
-) -> Iterator[tuple[int, int]]:  # fmt: skip
-    """Where in the record the refused values stand, as far as that can be told."""
-    columns = trial.layout.shape.columns
-    for violation in violations:
-        value, column = violation["value"], violation["column"]
-        if value and column in columns:
-            start = _find(raw, value, columns.index(column), trial.source.csv.delimiter)
-            if start >= 0:
-                yield start, start + len(value)
-
-
-def _find(raw: str, value: str, place: int, delimiter: str) -> int:
-    """The value in its own field; one that occurs only once needs no counting of fields."""
-    if raw.count(value) == 1:
-        return raw.index(value)
-    before = raw.split(delimiter)[:place]
-    return raw.find(value, sum(map(len, before)) + len(before) * len(delimiter))
-
-
-def _underlined(raw: str, spans: list[tuple[int, int]], width: int) -> Iterator[Text]:
-    """The record, or the part of it where the first span is, and the carets below."""
-    first = 0
-    if spans and cell_len(clean(raw[: spans[0][1]])) > width:
-        first = max(0, spans[0][0] - width // 2)
-    shown = ("…" if first else "") + clean(raw[first:])
-    yield Text(_cut(shown, width), "default")
-    carets = ""
-    for start, end in sorted(set(spans)):
-        if start >= first:
-            margin = cell_len(clean(raw[first:start])) + bool(first)
-            carets = carets.ljust(margin) + "^" * cell_len(clean(raw[start:end]))
-    if carets:
-        yield Text(carets[:width], "bold red")
-
-
-def _cut(text: str, width: int) -> str:
-    return text if cell_len(text) <= width else text[: width - 1] + "…"
-
-
-def _as_document(trial: Trial, most_shown: int) -> dict[str, object]:
+def _as_document(name: str, trial: Outcome, most_shown: int) -> dict[str, object]:
+    if not isinstance(trial, Trial):
+        return {"file": clean(name), "error": trial.message, "hint": trial.hint}
     return {
-        "file": clean(trial.path.name), "path": clean(trial.path), "source": trial.source.name,
+        "file": clean(name), "source": trial.source.name,
         **asdict(trial.counts), "seconds": round(trial.seconds, 3),
         "rows_per_s": round(trial.rows_per_s), "rules": dict(trial.rules),
         "drift": trial.layout.drift.summary,

@@ -41,7 +41,7 @@ class Content:
         start = os.pread(stream.fileno(), MAGIC_BYTES, 0)
         if codec := codec_of(start):
             self._become(unpack(codec, lambda: self._read_file(_PACKED_BYTES)))
-        elif start.startswith(zips.MAGIC) and source.format != "excel":
+        elif start.startswith(zips.MAGIC) and self._is_packed_zip(source):
             self._become(zips.unzip(self.as_stream()))
         if convert := CONVERTERS.get(source.format):
             self._become(_convert(convert, self.as_stream(), source))
@@ -87,6 +87,14 @@ class Content:
         self.skip(len(start))
         foreign.refuse_others(start, expected)
         return start
+
+    def _is_packed_zip(self, source: SourceSpec) -> bool:
+        """Whether files are in the zip archive, and it is not a workbook for whoever wants one."""
+        if source.format != "excel":
+            return True
+        is_archive = zips.is_archive(self._stream)
+        self._stream.seek(0)
+        return is_archive
 
     def _become(self, pieces: Iterator[bytes]) -> None:
         """From here on, these are the content."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from ingestd.errors import FileRefused
 from ingestd.formats.damage import refusing_damage
@@ -77,13 +78,33 @@ def _require_different(names: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def is_workbook(path: Path) -> bool:
+def is_workbook(file: Path) -> bool:
     """Whether the file is an Excel workbook (or another Office document)."""
+    with _opened(file) as archive:
+        return archive is not None and _is_office(archive)
+
+
+def is_archive(file: Path | IO[bytes]) -> bool:
+    """Whether the file is a zip archive of somebody's files."""
+    with _opened(file) as archive:
+        return archive is not None and not _is_office(archive)
+
+
+def holds_several(file: Path) -> bool:
+    """Whether the file is an archive of more files than one."""
+    with _opened(file) as archive:
+        return archive is not None and not _is_office(archive) and len(_members(archive)) > 1
+
+
+@contextmanager
+def _opened(file: Path | IO[bytes]) -> Iterator[zipfile.ZipFile | None]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _is_office(archive)
-    except (OSError, zipfile.BadZipFile):
-        return False
+        archive = zipfile.ZipFile(file)
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        yield None  # whoever reads it says what is wrong with it
+    else:
+        with archive:
+            yield archive
 
 
 def _is_office(archive: zipfile.ZipFile) -> bool:

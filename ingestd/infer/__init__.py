@@ -13,7 +13,7 @@ from ingestd.config.source import FormatName, SourceSpec
 from ingestd.errors import FileRefused
 from ingestd.infer.attempts import Reader
 from ingestd.infer.forms import format_of
-from ingestd.infer.names import source_name
+from ingestd.infer.names import source_name, suffix_of
 from ingestd.infer.objects import find_objects
 from ingestd.infer.rows import Extent
 from ingestd.infer.samples import Files, take_sample
@@ -33,6 +33,8 @@ class Wanted:
     most_rows: int | None = None
     sheet: str | None = None
     """Of a workbook; default the first that holds a table."""
+    dropped_as: str | None = None
+    """The name of the file that the samples come in; default that of the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,15 @@ def infer(files: Files, wanted: Wanted) -> Inferred:
     Raises:
         FileRefused, FileUnavailable: one of the files cannot be read, or is unlike the first.
     """
-    name = wanted.name or source_name(files[0][0].name.partition(".")[0])
+    dropped_as = wanted.dropped_as or files[0][0].name
+    name = wanted.name or source_name(dropped_as.partition(".")[0])
     extent = Extent(wanted.most_rows, _MOST_BYTES, wanted.sheet)
     format_name = _shared_format(files)
     if format_name == "csv":
         findings = _read_csv(name, files, extent)
     else:
         findings = find_objects(name, format_name, files, extent)
-    text = "\n".join(source_lines(findings)) + "\n"
+    text = "\n".join(source_lines(findings, f"{name}/*{suffix_of(dropped_as)}")) + "\n"
     return Inferred(text, read_source(Path(f"{name}.toml"), tomllib.loads(text)), findings)
 
 

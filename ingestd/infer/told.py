@@ -8,7 +8,6 @@ from typing import Any
 
 from ingestd.config.source import FormatName
 from ingestd.infer.columns import Column
-from ingestd.infer.names import suffix_of
 from ingestd.infer.rows import Reading
 from ingestd.infer.toml import as_comment, toml_key, toml_value
 
@@ -39,12 +38,12 @@ class Findings:
         return "csv" if self.format_name == "tsv" else self.format_name
 
 
-def source_lines(findings: Findings) -> Iterator[str]:
+def source_lines(findings: Findings, file_pattern: str) -> Iterator[str]:
     """The whole file, line by line."""
-    columns, first_file = findings.columns, findings.readings[0].path.name
+    columns = findings.columns
     yield from _preface(findings)
     yield f"name = {toml_value(findings.name)}"
-    yield f"file_pattern = {toml_value(findings.name + '/*' + suffix_of(first_file))}"
+    yield f"file_pattern = {toml_value(file_pattern)}"
     if findings.format_name != "csv":
         yield f"format = {toml_value(findings.format_name)}"
     if findings.options:

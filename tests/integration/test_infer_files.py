@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -289,3 +290,17 @@ def test_the_command_refuses_a_name_that_no_source_can_have(sample: Any) -> None
     done = command(sample("id\n1\n"), "--name", "errors")
     assert done.returncode == 2
     assert "--name" in done.stderr
+
+
+def test_the_command_reads_each_file_of_an_archive(tmp_path: Path) -> None:
+    path = tmp_path / "week.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("1/day.csv", "id,day\n1,2024-01-31\n")
+        archive.writestr("2/day.csv", "id,day\n2.5,2024-01-31\n")
+    told = json.loads(command(path, "--json").stdout)
+    assert told["name"] == "week"
+    assert [(file["path"], file["rows"]) for file in told["files"]] == [
+        ("week.zip/1/day.csv", 1), ("week.zip/2/day.csv", 1),
+    ]  # fmt: skip
+    assert [column["type"] for column in told["columns"]] == ["float64", "date"]
+    assert tomllib.loads(told["toml"])["file_pattern"] == "week/*.zip"

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,3 +150,45 @@ async def test_repeats_are_found_across_chunks(tmp_path: Path) -> None:
 async def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileRefused):
         await trial_of(tmp_path / "a.csv", b"")
+
+
+OBJECTS = '{"id": "A", "amount": 5}\n{"id": "-5", "amount": -5, "late": 1}\n'
+
+
+@pytest.mark.parametrize("name", ["day.ndjson", "day.json"])
+def test_carets_stand_behind_the_keys_of_json(ingestd: Run, tmp_path: Path, name: str) -> None:
+    form = name.partition(".")[2]
+    source = tmp_path / "config" / "sources" / "orders.toml"
+    source.write_text(SOURCE.replace("[schema]", f'format = "{form}"\n[schema]'))
+    (tmp_path / name).write_text(OBJECTS)
+    shown = ingestd(name, "--source", "orders").stdout
+    line = "line 2, " if form == "ndjson" else ""
+    raw = OBJECTS.splitlines()[1]
+    carets = " " * raw.rindex("-5") + "^^"
+    assert f"{line}row 2: amount: -5 is below min 0\n    {raw}\n    {carets}\n" in shown
+
+
+def test_each_file_of_an_archive_is_tried(ingestd: Run, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "week.zip", "w") as archive:
+        archive.writestr("1/day.csv", LINES)
+        archive.writestr("2/day.csv", "id,amount\nA,1\n")
+        archive.writestr("README.txt", "Hello")
+    done = ingestd("week.zip", "--source", "orders", "--json")
+    assert done.returncode == 1
+    first, second, third = told(done)["files"]
+    assert (first["file"], first["error_count"]) == ("week.zip/1/day.csv", 3)
+    assert (second["file"], second["success_count"]) == ("week.zip/2/day.csv", 1)
+    assert (third["file"], "lacks" in third["error"]) == ("week.zip/README.txt", True)
+    shown = ingestd("week.zip", "--source", "orders")
+    assert "week.zip/2/day.csv in source orders\n" in shown.stdout
+    assert "week.zip/README.txt would not be loaded: the header lacks" in shown.stdout
+
+
+def test_a_source_with_manifests_takes_archives_of_one_file(ingestd: Run, tmp_path: Path) -> None:
+    source = tmp_path / "config" / "sources" / "orders.toml"
+    source.write_text(SOURCE + '[manifest]\nsuffix = ".count"\n')
+    with zipfile.ZipFile(tmp_path / "week.zip", "w") as archive:
+        archive.writestr("1.csv", LINES)
+        archive.writestr("2.csv", LINES)
+    done = ingestd("week.zip", "--source", "orders")
+    assert (done.returncode, "holds 2 files" in done.stderr) == (1, True)

@@ -2,11 +2,11 @@
 
 import pytest
 
-from ingestd.cli.trial import _find, _underlined
+from ingestd.cli.carets import find_field, find_member, underlined
 
 
 def drawn(raw: str, spans: list[tuple[int, int]], width: int = 40) -> list[str]:
-    return [line.plain for line in _underlined(raw, spans, width)]
+    return [line.plain for line in underlined(raw, spans, width)]
 
 
 @pytest.mark.parametrize(
@@ -19,14 +19,14 @@ def drawn(raw: str, spans: list[tuple[int, int]], width: int = 40) -> list[str]:
     ],
 )
 def test_a_value_is_found_in_its_own_field(raw: str, value: str, place: int, start: int) -> None:
-    assert _find(raw, value, place, ",") == start
+    assert find_field(raw, value, place, ",") == start
 
 
 def test_carets_are_as_wide_as_what_is_above_them() -> None:
     assert drawn("東京,-5", [(0, 2), (3, 5)]) == ["東京,-5", "^^^^ ^^"]
 
 
-def test_what_is_not_plain_text_is_escaped_and_still_underlined() -> None:
+def test_what_is_not_plain_text_is_escaped_and_stillunderlined() -> None:
     assert drawn("a\tb\n,x", [(5, 6)]) == ["a\\tb\\n,x", "       ^"]
 
 
@@ -38,3 +38,18 @@ def test_a_long_record_is_shown_around_the_value() -> None:
 
 def test_without_a_place_there_are_no_carets() -> None:
     assert drawn("a,b", []) == ["a,b"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "value", "start"),
+    [
+        ('{"a":-1.0,"b":-1}', "-1", 14),
+        ('{"a": "b", "b" : "x y"}', "x y", 18),
+        ('{"c":"\\u00e9","B":5}', "5", 18),
+        ('{"b":1.50}', "1.5", 5),
+        ('{"b":"\\u00e9"}', "é", -1),
+        ('{"a":{"x":5}}', "5", -1),
+    ],
+)
+def test_a_value_is_found_behind_its_key(raw: str, value: str, start: int) -> None:
+    assert find_member(raw, value, ("b", "B")) == start
