@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from ingestd import __version__, systemd
+from ingestd.access import access_problems
 from ingestd.api.app import create_app
 from ingestd.api.context import ApiContext
 from ingestd.api.server import ApiServer
@@ -38,6 +39,8 @@ async def serve(settings: Settings, sources: Sequence[SourceSpec], events: Event
     Raises:
         ConfigError, StoreRefused: it cannot start like this.
     """
+    if problems := tuple(access_problems(settings)):
+        raise ConfigError(problems)
     make_directories(settings)
     with only_daemon(settings.paths.root):
         watcher = Watcher(sources, settings.paths.inbox, settings.watch, events)

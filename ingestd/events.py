@@ -6,6 +6,7 @@ file, batch or chunk; none is per row.
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -309,9 +310,21 @@ class Events:
     def http_answered(self, route: str, status: int, seconds: float) -> None:
         self.metrics.http_requests.labels(route, str(status)).inc()
         self.metrics.http_seconds.labels(route).observe(seconds)
+        self._log.debug("request answered", route=route, status=status, seconds=round(seconds, 4))
+
+    def access_refused(self, reason: str, address: str, times: int) -> None:
+        """Told at the first, second, fourth, eighth … time: who guesses must not fill the log."""
+        self.metrics.http_refused.labels(reason).inc()
+        if times.bit_count() == 1:
+            self._log.warning("token refused", reason=reason, address=address, times=times)
 
     def http_failed(self, route: str, request_id: str, error: BaseException) -> None:
         self._log.error("request failed", route=route, request_id=request_id, exc_info=error)
+
+
+def naming_request(request_id: str) -> AbstractContextManager[None]:
+    """Every line that is logged inside tells which request it belongs to."""
+    return structlog.contextvars.bound_contextvars(request_id=request_id)
 
 
 def _shown(path: Path) -> str:

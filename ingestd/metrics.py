@@ -129,6 +129,11 @@ class Metrics:
             "ingestd_http_seconds", "Time of one HTTP answer", ("route",),
             buckets=_STAGE_BUCKETS_S, registry=of,
         )  # fmt: skip
+        self.http_refused = Counter(
+            "ingestd_http_refused", "Requests without a token that counts", ("reason",), registry=of
+        )
+        for reason in ("missing", "invalid", "expired"):
+            self.http_refused.labels(reason)
 
     def _declare_life(self, of: CollectorRegistry) -> None:
         self.worker_restarts = Counter(

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
+from ingestd.access import Kind
+from ingestd.api.admission import asked_by
 from ingestd.api.answers import json_response
 from ingestd.api.context import CONTEXT
-from ingestd.api.files import as_file, named_file
+from ingestd.api.files import as_file, find_file
 from ingestd.api.probes import Handler
 from ingestd.api.problems import ProblemDocument, RequestRefused, bad_parameter, choices, shown
 from ingestd.api.query import refuse_parameters
@@ -32,18 +34,20 @@ Options = Mapping[str, Callable[[object], object]]
 async def get_receipt(request: web.Request) -> web.Response:
     """What the sender of a file may be told."""
     refuse_parameters(request)
-    return json_response(await receipt(request.app[CONTEXT].desk, named_file(request)))
+    file = await find_file(request, Kind.READ, Kind.INGEST)
+    return json_response(await receipt(request.app[CONTEXT].desk, file["_id"]))
 
 
 async def _post(request: web.Request, act: Act, options: Options) -> web.Response:
     """Do it, and answer with the file as it is then."""
     refuse_parameters(request)
     _refuse_foreign(request)
-    context, file_id = request.app[CONTEXT], named_file(request)
+    context = request.app[CONTEXT]
     given = _read_options(await request.read(), options)
     if context.mongo.is_away_since is not None:  # it would be waited for
         raise StoreAway("MongoDB is away")
-    entry = await act(context.desk, file_id, by=f"http {request.remote}", **given)
+    file = await find_file(request, Kind.OPERATE)
+    entry = await act(context.desk, file["_id"], by=asked_by(request), **given)
     return json_response(as_file(entry))
 
 

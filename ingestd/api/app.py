@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ingestd.api import actions, data, files, middleware, probes, rejections, sources
+from ingestd.api import actions, admission, data, files, middleware, probes, rejections, sources
 from ingestd.api.context import CONTEXT, ApiContext
 
 ROUTES: dict[str, probes.Handler] = {
@@ -31,9 +31,11 @@ _MAX_BODY_BYTES = 2**20
 def create_app(context: ApiContext) -> web.Application:
     """The HTTP API over what the daemon gives it."""
     app = web.Application(
-        middlewares=[middleware.observe, middleware.explain], client_max_size=_MAX_BODY_BYTES
+        middlewares=[middleware.observe, middleware.explain, admission.admit],
+        client_max_size=_MAX_BODY_BYTES,
     )
     app[CONTEXT] = context
+    app[admission.DOOR] = admission.Door(context.settings, context.desk.settings.paths.root)
     app.on_response_prepare.append(middleware.complete_headers)
     app.router.add_get("/", probes.index_of([*ROUTES, *POSTS]))
     for template, handler in ROUTES.items():

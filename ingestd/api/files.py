@@ -4,8 +4,10 @@ import re
 
 from aiohttp import web
 
+from ingestd.access import Kind
+from ingestd.api.admission import PRINCIPAL
 from ingestd.api.answers import PlainListing, answer_list, json_response
-from ingestd.api.context import CONTEXT, ApiContext
+from ingestd.api.context import CONTEXT
 from ingestd.api.problems import RequestRefused, bad_parameter, choices, not_found
 from ingestd.api.query import read_list_query, refuse_parameters
 from ingestd.api.rows import renderer
@@ -33,7 +35,11 @@ async def get_files(request: web.Request) -> web.StreamResponse:
         collection=FILES,
         time_field="processed_at",
         time_limit_ms=context.time_limit_ms,
-        conditions=(*query.bounds(), *await _conditions(context, query.filters)),
+        conditions=(
+            *query.bounds(),
+            *_readable(request),
+            *await _conditions(request, query.filters),
+        ),
         is_newest_first=True,
     )
     return await answer_list(request, query, PlainListing(walk, renderer("processed_at", as_file)))
@@ -42,11 +48,20 @@ async def get_files(request: web.Request) -> web.StreamResponse:
 async def get_file(request: web.Request) -> web.Response:
     """One file."""
     refuse_parameters(request)
+    return json_response(as_file(await find_file(request, Kind.READ)))
+
+
+async def find_file(request: web.Request, *kinds: Kind) -> Document:
+    """The ledger entry of the file in the path.
+
+    Raises:
+        RequestRefused: 404, also where it is of a source with which one may do none of that.
+    """
     context, file_id = request.app[CONTEXT], named_file(request)
     file = await context.mongo.find_one(FILES, {"_id": file_id}, max_time_ms=context.time_limit_ms)
-    if file is None:
+    if file is None or not request[PRINCIPAL].may_any(kinds, file["source_name"]):
         raise _unknown_file(file_id)
-    return json_response(as_file(file))
+    return file
 
 
 def named_file(request: web.Request) -> str:
@@ -66,10 +81,15 @@ def as_file(document: Document) -> Document:
     return {"file_id": document["_id"], **{name: document.get(name) for name in _SHOWN}}
 
 
-async def _conditions(context: ApiContext, filters: dict[str, str]) -> list[Document]:
+def _readable(request: web.Request) -> list[Document]:
+    sources = request[PRINCIPAL].sources(Kind.READ)
+    return [] if sources is None else [{"source_name": {"$in": sources}}]
+
+
+async def _conditions(request: web.Request, filters: dict[str, str]) -> list[Document]:
     conditions: list[Document] = []
     if "source" in filters:
-        conditions.append({"source_name": await _known_source(context, filters["source"])})
+        conditions.append({"source_name": await _known_source(request, filters["source"])})
     if "state" in filters:
         conditions.append({"state": {"$in": _states(filters["state"])}})
     if "name" in filters:
@@ -77,13 +97,18 @@ async def _conditions(context: ApiContext, filters: dict[str, str]) -> list[Docu
     return conditions
 
 
-async def _known_source(context: ApiContext, name: str) -> str:
+async def _known_source(request: web.Request, name: str) -> str:
     """A configured source, or one that was: its files are still in the ledger."""
-    if name in context.sources or await context.mongo.find_one(
-        FILES, {"source_name": {"$eq": name}}, max_time_ms=context.time_limit_ms
+    context, principal = request.app[CONTEXT], request[PRINCIPAL]
+    if principal.may(Kind.READ, name) and (
+        name in context.sources
+        or await context.mongo.find_one(
+            FILES, {"source_name": {"$eq": name}}, max_time_ms=context.time_limit_ms
+        )
     ):
         return name
-    raise bad_parameter("source", "there is no such source", more=choices(name, context.sources))
+    seen = filter(principal.knows, context.sources)
+    raise bad_parameter("source", "there is no such source", more=choices(name, seen))
 
 
 def _states(text: str) -> list[str]:

@@ -23,6 +23,7 @@ from ingestd.errors import (
     UnknownFile,
     WorkerLost,
 )
+from ingestd.events import naming_request
 
 REQUEST_ID = web.RequestKey("request_id", str)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -32,6 +33,8 @@ _CLIENT_GONE = 499
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
     "Vary": "Accept",
     "X-Content-Type-Options": "nosniff",
 }
@@ -44,13 +47,14 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     given = request.headers.get("X-Request-Id", "")
     request[REQUEST_ID] = given if _USABLE_ID.fullmatch(given) else uuid.uuid4().hex
     started, status = time.perf_counter(), _CLIENT_GONE
-    try:
-        response = await handler(request)
-        status = response.status
-        return response
-    finally:
-        events = request.app[CONTEXT].events
-        events.http_answered(route_of(request), status, time.perf_counter() - started)
+    events = request.app[CONTEXT].events
+    with naming_request(request[REQUEST_ID]):
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            events.http_answered(route_of(request), status, time.perf_counter() - started)
 
 
 @web.middleware

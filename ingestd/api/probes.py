@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client.aiohttp import make_aiohttp_handler
 
 from ingestd import __version__
+from ingestd.api.admission import PRINCIPAL
 from ingestd.api.answers import json_response
 from ingestd.api.context import CONTEXT
 from ingestd.api.health import HealthReport
@@ -53,7 +54,7 @@ def index_of(templates: list[str]) -> Handler:
 
     async def get_index(request: web.Request) -> web.Response:
         refuse_parameters(request)
-        sources = list(request.app[CONTEXT].sources)
+        sources = list(filter(request[PRINCIPAL].knows, request.app[CONTEXT].sources))
         return json_response(
             {"name": "ingestd", "version": __version__, "urls": templates, "sources": sources}
         )

@@ -2,8 +2,10 @@
 
 import errno
 import logging
+import os
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -37,11 +39,13 @@ class ApiServer:
         )  # fmt: skip
         await runner.setup()
         try:
-            await web.TCPSite(runner, settings.host, settings.port).start()
+            await _site(runner, settings).start()
         except OSError as error:
             await runner.cleanup()
             raise ConfigError((_explained(error, settings),)) from error
         self._runner = runner
+        if settings.socket is not None:
+            return f"unix:{settings.socket}"
         return _base_url(settings.host, runner.addresses[0][1])
 
     async def stop(self) -> None:
@@ -49,6 +53,28 @@ class ApiServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+
+def _site(runner: web.AppRunner, settings: ApiSettings) -> web.BaseSite:
+    if settings.socket is None:
+        return web.TCPSite(runner, settings.host, settings.port)
+    return web.SockSite(runner, _bound(settings.socket, int(settings.socket_mode, 8)))
+
+
+def _bound(path: Path, mode: int) -> socket.socket:
+    """A Unix socket with those rights from the first moment; one left by a crash goes away."""
+    if path.is_socket():
+        path.unlink()
+    bound = socket.socket(socket.AF_UNIX)
+    umask = os.umask(0o777 & ~mode)
+    try:
+        bound.bind(str(path))
+    except OSError:
+        bound.close()
+        raise
+    finally:
+        os.umask(umask)
+    return bound
 
 
 def _quiet_logger() -> logging.Logger:
@@ -69,6 +95,10 @@ def _base_url(host: str, port: int) -> str:
 
 
 def _explained(error: OSError, settings: ApiSettings) -> Problem:
+    if settings.socket is not None:
+        reason = error.strerror or str(error)
+        message = f"cannot listen on {settings.socket}: {reason}"
+        return Problem("settings", "api.socket", message, "take a short path that can be written")
     where = f"{settings.host}:{settings.port}"
     if error.errno == errno.EADDRINUSE:
         message = f"{where} is taken{listener_on(settings.port)}"

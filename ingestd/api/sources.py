@@ -6,6 +6,8 @@ from datetime import datetime
 
 from aiohttp import web
 
+from ingestd.access import Kind
+from ingestd.api.admission import PRINCIPAL
 from ingestd.api.answers import json_response
 from ingestd.api.context import CONTEXT, ApiContext
 from ingestd.api.files import as_file
@@ -24,15 +26,17 @@ def named_source(request: web.Request) -> str:
     """
     name, known = request.match_info["source_name"], request.app[CONTEXT].sources
     if name not in known:
-        raise not_found("source", name, known, "see /sources")
+        seen = filter(request[PRINCIPAL].knows, known)
+        raise not_found("source", name, seen, "see /sources")
     return name
 
 
 async def get_sources(request: web.Request) -> web.Response:
-    """All sources."""
+    """All sources that one may read."""
     refuse_parameters(request)
     context = request.app[CONTEXT]
-    return json_response(await _describe(context, list(context.sources)))
+    readable = [name for name in context.sources if request[PRINCIPAL].may(Kind.READ, name)]
+    return json_response(await _describe(context, readable))
 
 
 async def get_source(request: web.Request) -> web.Response:

@@ -14,6 +14,14 @@ from typing import Annotated, NoReturn
 import typer
 
 from ingestd import __version__
+from ingestd.cli.options import (
+    ConfigOption,
+    FileArgument,
+    JsonOption,
+    LimitOption,
+    SourceFilter,
+)
+from ingestd.cli.token import token
 from ingestd.memory import keep_freed_memory
 from ingestd.records import FileState
 
@@ -24,24 +32,7 @@ app = typer.Typer(
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", "-c", metavar="DIR_OR_FILE",
-        help="Directory with ingestd.toml, or such a file; else ./config, else /etc/ingestd",
-    ),
-]  # fmt: skip
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
-FileArgument = Annotated[
-    str, typer.Argument(metavar="FILE_ID|NAME", help="A file, as `ingestd files` lists it")
-]
-SourceFilter = Annotated[
-    str | None, typer.Option("--source", "-s", metavar="NAME", help="Only of this source")
-]
-LimitOption = Annotated[
-    int, typer.Option("--limit", "-n", min=1, max=100_000, help="At most so many, the newest")
-]
+app.add_typer(token, name="token")
 
 
 def _show_version(is_asked: bool) -> None:

@@ -1,10 +1,11 @@
 """``ingestd check``: all mistakes of a configuration at once, or what it says when it has none."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.text import Text
 
+from ingestd.access import access_problems
 from ingestd.cli.configured import read_compiled
 from ingestd.cli.endings import show_problems
 from ingestd.cli.screen import Column, clean, show_json, show_table, stdout
@@ -21,7 +22,7 @@ _COLUMNS = (
 
 def check_configuration(location: Path | None, *, as_json: bool) -> int:
     """Report on stdout; the exit code says whether there are mistakes."""
-    reading = read_compiled(location)
+    reading = _with_access(read_compiled(location))
     if as_json:
         show_json(_as_document(reading))
     elif reading.problems:
@@ -29,6 +30,13 @@ def check_configuration(location: Path | None, *, as_json: bool) -> int:
     else:
         _show_summary(reading)
     return ExitCode.CONFIG if reading.problems else ExitCode.OK
+
+
+def _with_access(reading: Reading) -> Reading:
+    """What would keep the daemon, and no other command, from starting."""
+    if reading.settings is None:
+        return reading
+    return replace(reading, problems=(*reading.problems, *access_problems(reading.settings)))
 
 
 def _show_summary(reading: Reading) -> None:

@@ -34,7 +34,7 @@ async def _ask(settings: Settings, question: Callable[[Mongo], Awaitable[Result]
         return await question(mongo)
 
 
-def named_source(name: str, sources: Sequence[SourceSpec]) -> SourceSpec:
+def named_source(name: str, sources: Sequence[SourceSpec], hint: str = "--source") -> SourceSpec:
     """The source of that name; a wrong one is a wrong use of the command."""
     by_name = {source.name: source for source in sources}
     if name not in by_name:

@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ingestd.config.quantities import Bytes, Seconds
-from ingestd.config.values import ConfiguredPath, Database, MongoUri
+from ingestd.config.values import ConfiguredPath, Database, MongoUri, SocketMode
 
 
 class Section(BaseModel):
@@ -127,6 +127,11 @@ class ApiSettings(Section):
 
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8080, ge=0, le=65535)
+    socket: ConfiguredPath | None = None
+    """A Unix socket instead of host and port; in ``Settings`` absolute, like ``error_file``."""
+    socket_mode: SocketMode = "0660"
+    allow_anonymous: bool | None = None
+    """Whether requests need no token; ``None``: where only this machine can send them."""
     query_timeout: Seconds = Field(default=10.0, gt=0)
 
 
@@ -169,6 +174,13 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     logs: LogSettings = LogSettings()
     service: ServiceSettings = ServiceSettings()
+
+    @field_validator("api")
+    @classmethod
+    def _place_socket(cls, api: ApiSettings, info: ValidationInfo) -> ApiSettings:
+        if api.socket is None or "paths" not in info.data:
+            return api
+        return api.model_copy(update={"socket": info.data["paths"].root / _expand(api.socket)})
 
     @field_validator("logs")
     @classmethod

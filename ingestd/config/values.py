@@ -81,6 +81,9 @@ Bound = Annotated[bool | int | float | str | datetime | date | time, BeforeValid
 """A limit or a choice in a rule; ``bool`` stands first so that ``true`` does not become 1."""
 ConfiguredPath = Annotated[Path, BeforeValidator(_check_path)]
 MongoUri = Annotated[SecretStr, AfterValidator(_check_uri)]
+SocketMode = Annotated[
+    str, _check(re.compile(r"0?[0-7]{3}").fullmatch, 'allowed: rights in octal, such as "0660"')
+]
 TimeZone = Annotated[str, AfterValidator(_check_timezone)]
 Encoding = Annotated[str, AfterValidator(canonical_encoding)]
 Database = Annotated[

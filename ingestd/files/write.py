@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from ingestd.files.linux import rename_without_replacing
@@ -12,18 +13,21 @@ from ingestd.files.trouble import explaining
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOSYS)
 
 
-def write_atomically(target: Path, parts: Iterable[bytes], *, replace: bool) -> None:
+def write_atomically(
+    target: Path, parts: Iterable[bytes], *, replace: bool, mode: int = 0o666
+) -> None:
     """Write the parts, joined, as the file ``target``; durable when this returns.
 
-    The directory is made when it is missing. Raises FileExistsError when the target is there
-    and ``replace`` is not set, FileUnavailable when the disk says no. A crash may leave a hidden
-    ``.ingestd-*.tmp`` behind, never a part of a file under the final name.
+    The directory is made when it is missing; the umask takes away from ``mode``. Raises
+    FileExistsError when the target is there and ``replace`` is not set, FileUnavailable when the
+    disk says no. A crash may leave a hidden ``.ingestd-*.tmp`` behind, never a part of a file
+    under the final name.
     """
     temporary = temporary_name(target, secrets.token_hex(8))
     with explaining("unwritable_file", target):
         make_directory(target.parent)
         try:
-            _write(temporary, parts)
+            _write(temporary, parts, mode)
             (os.replace if replace else rename_new)(temporary, target)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -31,8 +35,8 @@ def write_atomically(target: Path, parts: Iterable[bytes], *, replace: bool) -> 
         sync_directory(target.parent)
 
 
-def _write(path: Path, parts: Iterable[bytes]) -> None:
-    with path.open("xb") as file:
+def _write(path: Path, parts: Iterable[bytes], mode: int) -> None:
+    with open(path, "xb", opener=partial(os.open, mode=mode)) as file:
         file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,7 +17,7 @@ from pymongo import MongoClient
 from ingestd.api.app import create_app
 from ingestd.api.context import ApiContext
 from ingestd.api.server import ApiServer
-from ingestd.config.settings import ApiSettings, MongoSettings, Settings
+from ingestd.config.settings import ApiSettings, MongoSettings, PathSettings, Settings
 from ingestd.config.source import SourceSpec
 from ingestd.events import Events
 from ingestd.ledger import Ledger
@@ -121,15 +122,17 @@ async def running(
     database: str,
     specs: tuple[SourceSpec, ...] = (source(),),
     is_prepared: bool = True,
+    root: Path | None = None,
     **changes: Any,
 ) -> AsyncIterator[World]:
     """An API over those sources. ``changes`` replace fields of its ``ApiContext``."""
+    whole = Settings() if root is None else Settings(paths=PathSettings(root=root))
     events = Events(Metrics())
     mongo = Mongo(uri, MongoSettings(database=database, timeout=0.5), events)
     context = ApiContext(
         settings=ApiSettings(port=0), sources={spec.name: spec for spec in specs},
         schemas={spec.name: spec.columns for spec in specs}, mongo=mongo, events=events,
-        desk=make_desk(Settings(), {spec.name: spec for spec in specs}, mongo, InThread()),
+        desk=make_desk(whole, {spec.name: spec for spec in specs}, mongo, InThread()),
     )  # fmt: skip
     context = replace(context, **changes)
     server = ApiServer()

@@ -225,7 +225,7 @@ async def test_a_slow_client_holds_the_export_back(world: World) -> None:
     await world.add_file(wide)
     started = world.documents_returned()
     reader, writer = await asyncio.open_connection("127.0.0.1", int(world.url.split(":")[-1]))
-    writer.write(b"GET /data/orders?format=ndjson&limit=all HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /data/orders?format=ndjson&limit=all HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
     returned, unchanged = 0, 0
     async with asyncio.timeout(30):

@@ -201,7 +201,7 @@ async def test_a_failure_in_mid_stream_breaks_the_connection(world: World, versi
     port = int(world.url.rsplit(":", 1)[1])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     path = "/data/orders?format=ndjson&limit=all"
-    writer.write(f"GET {path} HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/{version}\r\nHost: 127.0.0.1\r\n\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
     with MongoClient[dict[str, Any]](world.uri) as client:
         fail = {"failCommands": ["getMore", "find"], "errorCode": 96, "closeConnection": False}

@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from pymongo import MongoClient
+
+from ingestd.access import TokenFile
+from ingestd.cli.tokens import TokenWish, create_token
 
 HEADER = "order_id,amount\n"
 SOURCE = """
@@ -398,3 +402,51 @@ def test_tables_fit_the_narrowest_terminal(ingestd: Run, tmp_path: Path) -> None
     for name in ("files", "errors", "check"):
         done = ingestd(name, FORCE_COLOR="1", NO_COLOR="1", COLUMNS="20")
         assert (done.returncode, done.stderr) == (0, "")
+
+
+# tokens
+
+
+def test_a_token_is_shown_once_listed_and_revoked(ingestd: Run) -> None:
+    made = ingestd("token", "create", "--scope", "read:orders, metrics", "--name", "ci")
+    assert made.returncode == 0, made.stderr
+    assert "set api.allow_anonymous = false" in made.stderr
+    secret = made.stdout.strip()
+    assert secret.startswith("ingestd_")
+    listed = ingestd("token", "list")
+    assert "read:orders,metrics" in listed.stdout
+    assert secret.split("_", 2)[2] not in listed.stdout
+    assert ingestd("token", "revoke", "ci").returncode == 0
+    assert json.loads(ingestd("token", "list", "--json").stdout) == []
+    assert ingestd("token", "revoke", "ci").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("scopes", "expires", "told"),
+    [
+        ("raed", "1d", 'did you mean "read"'), ("read:ordres", "1d", 'did you mean "orders"'),
+        ("", "1d", "no scope"), ("read,", "1d", "no scope"), ("read", "soon", "90d"),
+        ("read", "-1", "future"), ("read", "1e300", "90d"), ("read", "nan", "90d"),
+    ],
+)  # fmt: skip
+def test_a_token_that_makes_no_sense_is_a_wrong_use(
+    configuration: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch,
+    scopes: str, expires: str, told: str,
+) -> None:  # fmt: skip
+    for name in (name for name in environment if name.startswith("INGESTD_")):
+        monkeypatch.setenv(name, environment[name])
+    with pytest.raises(typer.BadParameter, match=told):
+        create_token(configuration, TokenWish("ci", scopes, expires), as_json=False)
+    assert TokenFile(Path(environment["INGESTD_PATHS__ROOT"])).read() == ()
+
+
+def test_check_refuses_to_listen_to_others_without_a_token(
+    ingestd: Run, configuration: Path
+) -> None:
+    with (configuration / "ingestd.toml").open("a") as stream:
+        stream.write('[api]\nhost = "0.0.0.0"\n')
+    checked = ingestd("check")
+    assert checked.returncode == 78
+    assert "ingestd token create" in checked.stdout
+    assert ingestd("token", "create", "--scope", "read").returncode == 0
+    assert ingestd("check").returncode == 0

@@ -29,7 +29,9 @@ from ingestd.transform import STEPS
 
 CONFIG = Path(__file__).parent.parent.parent / "config"
 REFERENCE = (CONFIG / "sources" / "REFERENCE.md").read_text()
-NO_DEFAULT = {("mongo", "uri"), ("refine", "workers")}
+NO_DEFAULT = {
+    ("mongo", "uri"), ("refine", "workers"), ("api", "socket"), ("api", "allow_anonymous"),
+}  # fmt: skip
 DEPENDS_ON_THE_MACHINE = {("paths", "root")}
 
 

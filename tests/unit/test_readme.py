@@ -64,8 +64,9 @@ def test_every_filter_operator_is_told() -> None:
 def test_every_command_is_in_the_table_and_no_other() -> None:
     cells = first_cells("Commands")
     told = {found[1] for cell in cells if (found := re.match(r"`ingestd (\w+)", cell))}
-    assert told == {command.name or command.callback.__name__
-                    for command in app.registered_commands if command.callback}  # fmt: skip
+    commands = {command.name or command.callback.__name__
+                for command in app.registered_commands if command.callback}  # fmt: skip
+    assert told == commands | {group.name for group in app.registered_groups}
 
 
 def test_every_exit_code_is_told() -> None:
