@@ -2,11 +2,13 @@
 
 import errno
 import fcntl
+import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any, TextIO
 
 import anyio
 from anyio.abc import TaskGroup
@@ -22,6 +24,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.engine import Engine, open_engine
 from ingestd.errors import ConfigError, ExitCode, Problem
 from ingestd.events import Events
+from ingestd.ledger import THIS_PROCESS
 from ingestd.pipeline.gather import MOST_FILES
 from ingestd.records import FileResult, FoundFile
 from ingestd.refine import schema_of
@@ -42,22 +45,23 @@ async def serve(settings: Settings, sources: Sequence[SourceSpec], events: Event
     if problems := tuple(access_problems(settings)):
         raise ConfigError(problems)
     make_directories(settings)
-    with only_daemon(settings.paths.root):
+    with only_daemon(settings.paths.root) as predecessor:
         watcher = Watcher(sources, settings.paths.inbox, settings.watch, events)
         watcher.prepare()
         for source in sources:
             events.metrics.add_source(source.name, source.overdue_after)
         opening = open_engine(settings, sources, events, is_moving=True, is_joining=False)
         async with opening as engine:
-            daemon = Daemon(engine, watcher)
+            daemon = Daemon(engine, watcher, predecessor)
             return await daemon.run()
 
 
 class Daemon:
     """One running daemon."""
 
-    def __init__(self, engine: Engine, watcher: Watcher) -> None:
+    def __init__(self, engine: Engine, watcher: Watcher, predecessor: str | None) -> None:
         self._engine = engine
+        self._predecessor = predecessor
         self._events = engine.events
         self._watcher = watcher
         self._pipeline = engine.pipeline(self._file_done)
@@ -71,8 +75,9 @@ class Daemon:
         async with self._serving(), anyio.create_task_group() as life:
             life.start_soon(self._obey_signals, life, name="signals")
             life.start_soon(systemd.feed_watchdog, self._vitals.is_alive, name="watchdog")
-            await self._engine.prepare()
+            await self._engine.prepare(self._predecessor)
             life.start_soon(self._watch_mongo, name="mongo")
+            life.start_soon(self._watch_others, name="others")
             await self._take_files()
             life.cancel_scope.cancel()
         self._events.stopped(is_clean=self._exit_code == ExitCode.OK)
@@ -141,6 +146,12 @@ class Daemon:
             await self._engine.mongo.patiently("ping", self._engine.mongo.ping)
             await anyio.sleep(_PING_EVERY_S)
 
+    async def _watch_others(self) -> None:
+        """What another daemon that died has left in no inbox, nobody else would find."""
+        while True:
+            await anyio.sleep(self._engine.settings.ledger.lease)
+            await self._engine.finish_abandoned()
+
     async def _obey_signals(self, life: TaskGroup) -> None:
         """The first signal drains, a second one is immediate."""
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
@@ -190,17 +201,36 @@ def make_directories(settings: Settings) -> None:
 
 
 @contextmanager
-def only_daemon(root: Path) -> Iterator[None]:
-    """Hold the lock of a root: two daemons on one inbox would take each other's files.
+def only_daemon(root: Path) -> Iterator[str | None]:
+    """Hold the lock of a root, which tells who holds it, or held it last.
+
+    Yields:
+        the id of the daemon before, which is not there any more.
 
     Raises:
         ConfigError: another daemon holds it.
     """
-    with open(root / "ingestd.lock", "a") as lock:
+    with open(root / "ingestd.lock", "a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            holder = _read_owner(lock)
+            who = f", process {holder['pid']} on {holder['host']}," if holder else ""
             hint = "stop it, or give this one a paths.root of its own"
-            problem = Problem("settings", "paths.root", f"another ingestd uses {root}", hint)
+            problem = Problem("settings", "paths.root", f"another ingestd{who} uses {root}", hint)
             raise ConfigError((problem,)) from error
-        yield
+        before = _read_owner(lock)
+        lock.truncate(0)
+        lock.write(json.dumps(THIS_PROCESS.as_document()))
+        lock.flush()
+        yield before["id"] if before else None
+
+
+def _read_owner(lock: TextIO) -> dict[str, Any] | None:
+    """Who holds it, or held it last; a crash or an older version may have left nothing."""
+    lock.seek(0)
+    try:
+        owner = json.loads(lock.read())
+        return {name: owner[name] for name in ("id", "host", "pid")}
+    except (ValueError, LookupError, TypeError):
+        return None

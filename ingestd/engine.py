@@ -34,8 +34,10 @@ class Engine:
     workers: ProcessSlots
     desk: Desk
 
-    async def prepare(self) -> None:
+    async def prepare(self, predecessor: str | None = None) -> None:
         """Reach MongoDB, waiting for it if need be; create indexes; finish what a crash left.
+
+        ``predecessor``: the id of a process that had this one's place, and is not there any more.
 
         Raises:
             StoreRefused: MongoDB does not let us.
@@ -49,6 +51,15 @@ class Engine:
             await self._prepare_source(source)
         for name, moment in (await self.desk.ledger.last_loads(list(self.sources))).items():
             self.events.last_loaded(name, moment)
+        if predecessor is not None:
+            await self.desk.ledger.leases.succeed(predecessor)
+        await self.finish_abandoned()
+
+    async def finish_abandoned(self) -> None:
+        """Finish what a crash cut off, here or in a daemon that is not there any more.
+
+        Files that lie in an inbox are left to the watcher: it offers them.
+        """
         await recover(self.desk.ledger, self.desk.loader, self.events, list(self.sources))
         await finish_actions(self.desk)
 
@@ -86,7 +97,7 @@ async def open_engine(
     )
     opening = open_mongo(settings, events, is_joining=is_joining)
     async with slots.started() as workers, opening as mongo:
-        ledger, rejects = Ledger(mongo), Rejects(mongo)
+        ledger, rejects = Ledger(mongo, settings.ledger), Rejects(mongo)
         by_name = {source.name: source for source in sources}
         desk = Desk(
             sources=by_name,
@@ -98,7 +109,8 @@ async def open_engine(
             put_away=PutAway(settings.paths, ledger, rejects, events, is_moving=is_moving),
             events=events,
         )
-        yield Engine(settings, by_name, events, mongo, workers, desk)
+        async with ledger.leases.kept():
+            yield Engine(settings, by_name, events, mongo, workers, desk)
 
 
 def _usual_workers(settings: Settings) -> int:

@@ -7,7 +7,7 @@
     │   ├── FileUnavailable    it cannot be had at the moment    try again later
     │   │   └── FileChanged        its content is there no more  take it for a new file
     │   └── FileHeld           more rows refused than allowed    set it aside until someone decides
-    ├── FileTaken          another ingestd loads this file      leave it alone, look again
+    ├── FileTaken          another ingestd has this file         leave it alone, look again
     ├── ActionRefused      a file's state forbids what is asked  tell who asked, change nothing
     │   └── UnknownFile    the ledger knows no such file
     ├── WorkerLost         a worker process died                 try the chunk again, alone

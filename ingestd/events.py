@@ -14,7 +14,15 @@ from pathlib import Path
 import structlog
 
 from ingestd.metrics import Metrics
-from ingestd.records import ClaimedFile, Drift, FileResult, FileState, RefinedChunk, Rejections
+from ingestd.records import (
+    ClaimedFile,
+    Drift,
+    FileResult,
+    FileState,
+    FoundFile,
+    RefinedChunk,
+    Rejections,
+)
 
 _FINISHED = {
     FileState.LOADED: "info",
@@ -128,6 +136,21 @@ class Events:
     def _count_blocked(self, source_name: str) -> None:
         waiting = len(self.blocked_files(source_name))
         self.metrics.files_blocked.labels(source_name).set(waiting)
+
+    def file_taken_over(self, file: ClaimedFile, owner: str) -> None:
+        """Another daemon had it in hand, and its lease has ended."""
+        self.metrics.takeovers.labels(file.source_name).inc()
+        self._log.warning(
+            "file taken over", source=file.source_name, file=file.name, file_id=file.file_id,
+            attempt=file.attempts, owner=owner,
+        )  # fmt: skip
+
+    def file_lost(self, found: FoundFile) -> None:
+        """This daemon had it in hand, and was not heard of for too long."""
+        self._log.warning(
+            "another daemon has taken over a file", source=found.source_name,
+            file=_shown(found.path),
+        )  # fmt: skip
 
     def archive_failed(self, file: ClaimedFile, reason: str, hint: str) -> None:
         self.metrics.archive_failures.labels(file.source_name).inc()

@@ -5,6 +5,7 @@ import itertools
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Literal
 
 import numpy as np
@@ -199,11 +200,10 @@ class Loader:
         match = {"_id": {"$in": [row_id(file_id, row) for row in rows]}}
         await self._mongo.patiently("removing rows", lambda: self._mongo.delete(collection, match))
 
-    async def remove_documents(self, collection: str, file_id: str) -> None:
-        """Delete every row of a file."""
-        await self._mongo.patiently(
-            "removing rows", lambda: self._mongo.delete(collection, rows_of(file_id))
-        )
+    async def remove_run(self, collection: str, file_id: str, run: datetime) -> None:
+        """Delete every row of a file up to a run: a later attempt has a later one."""
+        match = {**rows_of(file_id), "processed_at": {"$lte": run}}
+        await self._mongo.patiently("removing rows", lambda: self._mongo.delete(collection, match))
 
 
 def _joined(chunks: Sequence[RefinedChunk]) -> tuple[bytes, npt.NDArray[np.int64]]:

@@ -58,6 +58,10 @@ class Metrics:
         self.archive_failures = Counter(
             "ingestd_archive_failures", "Files loaded but not archived", source, registry=of
         )
+        self.takeovers = Counter(
+            "ingestd_takeovers", "Files taken over from a daemon that was not heard of", source,
+            registry=of,
+        )  # fmt: skip
         self.actions = Counter(
             "ingestd_actions", "Actions of people on files that ended", (*source, "action"),
             registry=of,
@@ -159,7 +163,7 @@ class Metrics:
         for metric in (
             self.processed_records, self.processing_errors, self.filtered_records,
             self.read_bytes, self.files_in_flight, self.files_waiting, self.files_blocked,
-            self.last_file_seconds, self.archive_failures,
+            self.last_file_seconds, self.archive_failures, self.takeovers,
         ):  # fmt: skip
             metric.labels(source_name)
         for state in _ENDS:

@@ -103,16 +103,17 @@ async def _act_at(
 ) -> Result:  # fmt: skip
     """Raises StoreAway at once, instead of waiting, when MongoDB is away from the beginning."""
     await mongo.connect()
-    ledger, rejects, events = Ledger(mongo), Rejects(mongo), Events(Metrics())
+    ledger, rejects = Ledger(mongo, settings.ledger), Rejects(mongo)
+    events = Events(Metrics())
     await ledger.prepare()
     await rejects.prepare()
-    return await act(
-        Desk(
-            sources=sources, settings=settings, ledger=ledger, rejects=rejects, events=events,
-            loader=Loader(mongo, settings.load), workers=ThisProcess(),
-            put_away=PutAway(settings.paths, ledger, rejects, events),
-        )
+    desk = Desk(
+        sources=sources, settings=settings, ledger=ledger, rejects=rejects, events=events,
+        loader=Loader(mongo, settings.load), workers=ThisProcess(),
+        put_away=PutAway(settings.paths, ledger, rejects, events),
     )  # fmt: skip
+    async with ledger.leases.kept():
+        return await act(desk)
 
 
 def operator() -> str:

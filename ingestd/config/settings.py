@@ -122,6 +122,13 @@ class LoadSettings(Section):
     checkpoint_interval: Seconds = Field(default=1.0, ge=0)
 
 
+class LedgerSettings(Section):
+    """How several daemons share one MongoDB."""
+
+    lease: Seconds = Field(default=60.0, ge=1)
+    """Who is not heard of for so long has lost the files it had in hand."""
+
+
 class ApiSettings(Section):
     """The HTTP server."""
 
@@ -171,6 +178,7 @@ class Settings(BaseSettings):
     watch: WatchSettings = WatchSettings()
     refine: RefineSettings = RefineSettings()
     load: LoadSettings = LoadSettings()
+    ledger: LedgerSettings = LedgerSettings()
     api: ApiSettings = ApiSettings()
     logs: LogSettings = LogSettings()
     service: ServiceSettings = ServiceSettings()

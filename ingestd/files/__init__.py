@@ -6,7 +6,7 @@ comes out as ``FileUnavailable`` with a hint. What is *in* a file belongs to ``f
 
 from ingestd.files.digest import digest_of
 from ingestd.files.identity import displayable, file_id
-from ingestd.files.look import has_writer, look, stat_of
+from ingestd.files.look import has_writer, is_there, look, stat_of
 from ingestd.files.move import FILE_GONE, Move, move, move_all, move_beside
 from ingestd.files.names import free_name, name_with, names_like
 from ingestd.files.trouble import explaining
@@ -21,6 +21,7 @@ __all__ = [
     "file_id",
     "free_name",
     "has_writer",
+    "is_there",
     "look",
     "make_directory",
     "move",

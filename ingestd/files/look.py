@@ -11,7 +11,7 @@ from ingestd.errors import FileUnavailable
 from ingestd.files.identity import displayable
 from ingestd.files.linux import knows_writers
 from ingestd.files.trouble import explaining
-from ingestd.records import FileStat
+from ingestd.records import FileStat, FoundFile
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -49,6 +49,21 @@ def look(path: Path) -> FileStat:
             "put a regular file there",
         )
     return stat_of(seen)
+
+
+def is_there(found: FoundFile) -> bool:
+    """Whether a found file is still where it was found, as it was.
+
+    Opened, so that a network file system asks its server.
+    """
+    try:
+        fd = os.open(found.path, _OPEN_FLAGS)
+    except OSError:
+        return False
+    try:
+        return stat_of(os.fstat(fd)).is_same_content(found.stat)
+    finally:
+        os.close(fd)
 
 
 def has_writer(path: Path) -> bool | None:

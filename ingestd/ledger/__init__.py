@@ -3,10 +3,13 @@
 The ledger decides whether a file is new, goes on, is a duplicate, or only has to be put away.
 ``processed_at`` rises strictly within a source: it is the order of arrival, the key of a file's
 run in ``/data`` and, with the row number, the version that decides which row of an upsert wins.
+
+Several processes may use one ledger: an entry names as its ``owner`` who has the file in hand.
 """
 
 from ingestd.ledger.actions import Action, Actions, Asked
-from ingestd.ledger.claims import Claim, Claims, Verdict, Wanted
+from ingestd.ledger.claim import Claim, Verdict, Wanted
+from ingestd.ledger.claims import Claims
 from ingestd.ledger.entry import (
     FILES,
     SOURCES,
@@ -17,12 +20,14 @@ from ingestd.ledger.entry import (
     path_fields,
     path_in,
 )
+from ingestd.ledger.leases import THIS_PROCESS, Leases, Owner, name_of
 from ingestd.ledger.ledger import BY_STATE, Commit, Ending, Ledger
 
 __all__ = [
     "BY_STATE",
     "FILES",
     "SOURCES",
+    "THIS_PROCESS",
     "Action",
     "Actions",
     "Asked",
@@ -30,12 +35,15 @@ __all__ = [
     "Claims",
     "Commit",
     "Ending",
+    "Leases",
     "Ledger",
+    "Owner",
     "Verdict",
     "Wanted",
     "as_claimed",
     "as_counts",
     "count_fields",
+    "name_of",
     "now",
     "path_fields",
     "path_in",

@@ -2,16 +2,18 @@
 
 Each action is taken up by one change of the file's entry, which also says that it is under way:
 until it is finished nothing else is done with the file, and nobody claims it. What a crash cuts
-off is taken up again by the same command, or at the next start.
+off is taken up again by the same command, or by a daemon once the lease of who began it has ended.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ingestd.errors import ActionRefused, UnknownFile
 from ingestd.ledger.entry import FILES, now
+from ingestd.ledger.leases import Leases
 from ingestd.mongo import Document, Mongo
 from ingestd.records import FileState
 
@@ -49,8 +51,9 @@ class Asked:
 class Actions:
     """The ledger of actions. Calls wait while MongoDB is away, and are safe to repeat."""
 
-    def __init__(self, mongo: Mongo) -> None:
+    def __init__(self, mongo: Mongo, leases: Leases) -> None:
         self._mongo = mongo
+        self._leases = leases
 
     async def find(self, text: str, sources: Iterable[str] = ()) -> Document:
         """The entry of the file with that id, or of the one of these sources with that name.
@@ -82,12 +85,26 @@ class Actions:
         Raises:
             UnknownFile, ActionRefused: the file is not there, or not in such a state.
         """
-        doing = {**asked.as_document(), "token": uuid.uuid4().hex}
+        await self._leases.assure()
+        doing = {**asked.as_document(), **self._mine()}
         begun = await self._change(identity, asked, states, {**fields, "doing": doing})
         if begun is None:
-            match = {"_id": identity, "doing.action": asked.action.value}
-            begun = await self._update(match, {"$set": {"doing.token": doing["token"]}})
+            begun = await self._take_up({"_id": identity, "doing.action": asked.action.value})
         return begun or await self._refuse(identity, asked, states)
+
+    def _mine(self) -> Document:
+        """What only we have, so that nobody else can finish it."""
+        return {"token": uuid.uuid4().hex, "owner": self._leases.me.as_document()}
+
+    async def _take_up(self, match: Document) -> Document | None:
+        change = {f"doing.{name}": value for name, value in self._mine().items()}
+        return await self._update(match, {"$set": change})
+
+    @contextmanager
+    def in_hand(self, entry: Document) -> Iterator[None]:
+        """While this lasts, nobody else takes up what is done with the file."""
+        with self._leases.holding(entry["doing"]["token"]):
+            yield
 
     async def finish(self, entry: Document, fields: Document) -> Document:
         """Everything is done; whoever was overtaken by another that did the same changes nothing.
@@ -106,12 +123,17 @@ class Actions:
         done = await self._change(identity, asked, states, fields)
         return done or await self._refuse(identity, asked, states)
 
-    async def under_way(self, sources: Sequence[str]) -> list[Document]:
-        """Entries with an action that was begun and not finished."""
+    async def cut_off(self, sources: Sequence[str]) -> AsyncIterator[Document]:
+        """Entries with an action that nobody has in hand any more, taken up."""
+        await self._leases.assure()
         actions = [action.value for action in Action]
-        return await self._find(
-            {"doing.action": {"$in": actions}, "source_name": {"$in": list(sources)}}
-        )
+        match = {"doing.action": {"$in": actions}, "source_name": {"$in": list(sources)}}
+        for entry in await self._find(match):
+            doing = entry["doing"]
+            if not await self._leases.is_in_hand(doing.get("owner"), doing["token"]):
+                taken = await self._take_up({"_id": entry["_id"], "doing.token": doing["token"]})
+                if taken is not None:
+                    yield taken
 
     async def _change(
         self, identity: str, asked: Asked, states: Sequence[FileState], fields: Document

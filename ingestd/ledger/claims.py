@@ -3,322 +3,160 @@
 Every step may be repeated: a crash after it leaves a claim that the next start takes up again.
 """
 
-import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import Enum
-from pathlib import Path
+from dataclasses import replace
+from datetime import datetime
+
+from anyio import to_thread
 
 from ingestd.errors import StoreRefused
-from ingestd.files import file_id
-from ingestd.ledger.entry import (
-    FILES,
-    SOURCES,
-    as_claimed,
-    as_counts,
-    new_entry,
-    now,
-    path_fields,
-    path_in,
-    place_fields,
-    progress_fields,
-)
+from ingestd.ledger.attempts import Attempts
+from ingestd.ledger.claim import Claim, Verdict, Wanted, end_of, waiting
+from ingestd.ledger.entry import FILES, as_claimed, place_fields
+from ingestd.ledger.leases import Leases
+from ingestd.ledger.runs import Runs
 from ingestd.mongo import Document, Mongo
-from ingestd.records import (
-    COMMITTED,
-    UNFINISHED,
-    ClaimedFile,
-    Counts,
-    FileState,
-    FoundFile,
-    Position,
-)
+from ingestd.records import UNFINISHED, FileState, FoundFile
 
-_START = Position()
+IsThere = Callable[[FoundFile], bool]
+"""Whether a found file is still where it was found, as it was. May block."""
+
 _ACTION_S = 1.0
 """How long a file waits with which somebody does something at this moment."""
 
+_LOOK_AGAIN = 1 / 12
+"""Part of a lease after which a file is looked at again that another process has in hand."""
 
-class Verdict(Enum):
-    """What is to be done with a file that was found."""
+_IN_HAND = (Verdict.LOAD, Verdict.PUT_AWAY, Verdict.DUPLICATE)
 
-    LOAD = "load"
-    PUT_AWAY = "put away"
-    """It ended before, but a crash or a full disk kept it from leaving the inbox."""
-    DUPLICATE = "duplicate"
-    WAIT = "wait"
-    """It failed for a reason that can pass, and its time has not come; or an action of a person
-    is under way with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The ledger's answer to a found file."""
-
-    verdict: Verdict
-    file: ClaimedFile
-    start: Position = _START
-    """Where loading begins: everything before it is durable, and counted in ``counts``."""
-    counts: Counts = field(default_factory=Counts)
-    is_stale: bool = False
-    """An earlier attempt may have left rows that this one must not find: they go first."""
-    ignores_budget: bool = False
-    """A person has decided that it loads however many of its rows are refused."""
-    failures: int = 0
-    wait_s: float = 0.0
-    state: FileState = FileState.CLAIMED
-    target: Path | None = None
-    """Where a file that is put away was going."""
-    error: Document | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A found file, what it holds, and the rules it is to be loaded by."""
-
-    found: FoundFile
-    sha256: bytes
-    config_hash: str
-
-    @property
-    def file_id(self) -> str:
-        """The id it has in the ledger."""
-        return file_id(self.found.source_name, self.sha256)
-
-    def entry(self, processed_at: datetime) -> Document:
-        """What the ledger is to know of it once it is claimed."""
-        entry = new_entry(self.found, self.sha256.hex(), processed_at)
-        state = {"state": FileState.CLAIMED.value, "config_hash": self.config_hash}
-        return {"_id": self.file_id, **entry, **state}
+Claimed = dict[Wanted, Claim | Exception]
 
 
 class Claims:
     """Gives out claims. Calls wait while MongoDB is away, and are safe to repeat."""
 
-    def __init__(self, mongo: Mongo) -> None:
+    def __init__(self, mongo: Mongo, leases: Leases, runs: Runs, is_there: IsThere) -> None:
         self._mongo = mongo
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        """One claim of a source at a time gets a run and records it, so that the ledger never
-        learns of an earlier run after a later one: ``visible.py`` relies on it."""
-
-    async def claim(self, found: FoundFile, sha256: bytes, config_hash: str) -> Claim:
-        """Decide what is to be done with a file, and record it when it is to be loaded.
-
-        Raises:
-            StoreRefused: another content has the same file id, or MongoDB refuses.
-        """
-        identity = file_id(found.source_name, sha256)
-        async with self._turns[found.source_name]:
-            known = await self._find(identity)
-            if known is None:
-                entry = new_entry(found, sha256.hex(), await self._next_run(found))
-                entry |= {"state": FileState.CLAIMED.value, "config_hash": config_hash}
-                known = await self._insert(identity, entry)
-                if known["processed_at"] == entry["processed_at"]:
-                    return Claim(Verdict.LOAD, as_claimed(found, known))
-            if known["sha256"] != sha256.hex():
-                raise _collision(found, known)
-            while (claim := await self._claim_known(found, known, config_hash)) is None:
-                known = await self._find(identity)
-                if known is None:
-                    raise lost(identity)
-            return claim
+        self._leases = leases
+        self._runs = runs
+        self._is_there = is_there
+        self._attempts = Attempts(mongo, leases, runs)
 
     async def claim_all(self, wanted: Sequence[Wanted]) -> list[Claim | Exception]:
-        """Decide for several files at once; those that are new cost no more than one."""
-        claims: dict[Wanted, Claim | Exception] = {}
-        for source_name in {w.found.source_name for w in wanted}:
-            of_source = [w for w in wanted if w.found.source_name == source_name]
-            claims |= await self._claim_new(source_name, of_source) if len(of_source) > 1 else {}
+        """Decide what is to be done with files, and record it when they are to be loaded.
+
+        Those of a source that are new cost no more than one. One that cannot be claimed gets
+        the reason: another content has the same file id, or MongoDB refuses.
+        """
+        await self._leases.assure()
+        claims: Claimed = {}
+        for source_name in {one.found.source_name for one in wanted}:
+            of_source = [one for one in wanted if one.found.source_name == source_name]
+            claims |= await self._claim_at_once(of_source)
         for one in wanted:
-            if one not in claims:
-                claims[one] = await self._claim_alone(one)
+            claim = claims[one] if one in claims else await self._claim_alone(one)
+            if isinstance(claim, Claim) and claim.verdict in _IN_HAND:
+                self._leases.hold(one.file_id)
+            claims[one] = claim
         return [claims[one] for one in wanted]
 
-    async def _claim_alone(self, one: Wanted) -> Claim | Exception:
-        try:
-            return await self.claim(one.found, one.sha256, one.config_hash)
-        except StoreRefused as refusal:
-            return refusal
+    async def _claim_at_once(self, wanted: Sequence[Wanted]) -> Claimed:
+        """For those files of a source that are new, or that another process has in hand."""
+        match = {"_id": {"$in": [one.file_id for one in wanted]}}
+        known = {entry["_id"]: entry for entry in await self._find(match)}
+        new = [one for one in wanted if one.file_id not in known]
+        claims: Claimed = {}
+        with suppress(StoreRefused):  # of one: each is claimed by itself then
+            claims |= await self._claim_new(new)
+        owners = [entry["owner"] for entry in known.values() if entry.get("owner")]
+        living = await self._leases.living(owners)
+        for one in wanted:
+            entry = known.get(one.file_id, {})
+            if (entry.get("owner") or {}).get("id") in living:
+                claims[one] = self._taken(one, entry)
+        return claims
 
-    async def _claim_new(
-        self, source_name: str, wanted: Sequence[Wanted]
-    ) -> dict[Wanted, Claim | Exception]:
-        """Claims for the files of a source that the ledger does not know yet, in their order."""
-        by_id = {one.file_id: one for one in wanted}
-        match = {"_id": {"$in": list(by_id)}}
-        async with self._turns[source_name]:
-            known = await self._mongo.patiently(
-                "reading the ledger", lambda: self._mongo.find(FILES, match, projection={"_id": 1})
+    async def _claim_new(self, wanted: Sequence[Wanted]) -> dict[Wanted, Claim]:
+        """For files of a source that the ledger did not know a moment ago; without those that
+        another process was faster with."""
+        if not wanted:
+            return {}
+
+        async def record(runs: Sequence[datetime]) -> Sequence[Document]:
+            owner = {"owner": self._leases.me.as_document()}
+            return await self._insert(
+                [one.entry(run) | owner for one, run in zip(wanted, runs, strict=True)]
             )
-            fresh = [one for key, one in by_id.items() if {"_id": key} not in known]
-            if not fresh:
-                return {}
-            last = await self._next_run(fresh[0].found, len(fresh))
-            moments = [last - timedelta(milliseconds=n) for n in reversed(range(len(fresh)))]
-            entries = [one.entry(at) for one, at in zip(fresh, moments, strict=True)]
-            if not await self._are_new(entries):
-                return {}
+
+        entries = await self._runs.record(wanted[0].found.source_name, len(wanted), record)
+        ours = {entry["_id"]: entry for entry in entries}
         return {
-            one: Claim(Verdict.LOAD, as_claimed(one.found, entry))
-            for one, entry in zip(fresh, entries, strict=True)
+            one: Claim(Verdict.LOAD, as_claimed(one.found, ours[one.file_id]))
+            for one in wanted
+            if one.file_id in ours
         }
 
-    async def _are_new(self, entries: Sequence[Document]) -> bool:
-        """Whether all were recorded. Else one was refused, another process was faster with one,
-        or an answer was lost: each is claimed by itself then, those that were recorded, too."""
-        with suppress(StoreRefused):
-            return await self._mongo.patiently(
-                "claiming files", lambda: self._mongo.insert_missing(FILES, entries)
-            )
-        return False
+    async def _insert(self, entries: Sequence[Document]) -> Sequence[Document]:
+        """Those of the entries that are in the ledger now as they are here.
 
-    async def _insert(self, identity: str, entry: Document) -> Document:
-        """The entry of that id: this one, or the one that another process was faster with."""
-        stored = await self._mongo.patiently(
-            "claiming a file",
-            lambda: self._mongo.update_returning(
-                FILES, {"_id": identity}, {"$setOnInsert": entry}, upsert=True
-            ),
+        Some were there already when another process was faster, when an answer was lost, or when
+        they have to get later runs.
+        """
+        is_new = await self._mongo.patiently(
+            "claiming files", lambda: self._mongo.insert_missing(FILES, entries)
         )
-        assert stored is not None
-        return stored
+        if is_new:
+            return entries
+        ours = {"owner.id": self._leases.me.id, "attempts": 1}
+        changes = [
+            ({"_id": entry["_id"], **ours}, {"$set": {"processed_at": entry["processed_at"]}})
+            for entry in entries
+        ]
+        await self._mongo.patiently(
+            "claiming files", lambda: self._mongo.update_each(FILES, changes)
+        )
+        return await self._find({"_id": {"$in": [entry["_id"] for entry in entries]}, **ours})
 
-    async def _claim_known(
-        self, found: FoundFile, known: Document, config_hash: str
-    ) -> Claim | None:  # fmt: skip
-        """``None``: somebody began an action with it at this moment."""
+    async def _claim_alone(self, one: Wanted) -> Claim | Exception:
+        claim: Claim | None = None
+        try:
+            while claim is None:  # somebody did something with it at this moment
+                known = await self._find({"_id": one.file_id})
+                if known:
+                    claim = await self._claim_known(one, known[0])
+                else:
+                    claim = (await self._claim_new([one])).get(one)
+        except StoreRefused as refusal:
+            return refusal
+        return claim
+
+    async def _claim_known(self, one: Wanted, known: Document) -> Claim | None:
+        found, state = one.found, FileState(known["state"])
+        if known["sha256"] != one.sha256.hex():
+            raise _collision(found, known)
         if known.get("doing"):
-            return _wait(found, known, _ACTION_S, _under_way(known))
-        if FileState(known["state"]) in UNFINISHED:
-            return await self._resume(found, known, config_hash)
-        return _end_of(found, known) or await self._restart(found, known, config_hash)
+            return waiting(found, known, _ACTION_S, _under_way(known))
+        if await self._leases.is_elsewhere(known.get("owner")):
+            return self._taken(one, known)
+        ended = None if state in UNFINISHED else end_of(found, known)
+        if ended is not None and ended.verdict is Verdict.PUT_AWAY:
+            taken_from = self._leases.other(known.get("owner"))
+            is_ours = await self._attempts.own(known) is not None
+            return replace(ended, taken_from=taken_from) if is_ours else None
+        if not await to_thread.run_sync(self._is_there, found):
+            return self._taken(one, known)
+        take_up = self._attempts.resume if state in UNFINISHED else self._attempts.restart
+        return ended or await take_up(one, known)
 
-    async def _resume(
-        self, found: FoundFile, known: Document, config_hash: str
-    ) -> Claim | None:  # fmt: skip
-        """Go on where a crash or a stop left off; from the start when the rules changed since."""
-        is_stale = known["has_stale_rows"] or known["config_hash"] != config_hash
-        change: Document = {**place_fields(found), "config_hash": config_hash}
-        if found.replaces is not None:
-            change["replaces"] = found.replaces
-        if is_stale:
-            change |= {**progress_fields(_START, Counts()), "has_stale_rows": True}
-        fresh = await self._change(known["_id"], change)
-        if fresh is None:
-            return None
-        return Claim(
-            Verdict.LOAD, as_claimed(found, fresh), Position(**fresh["position"]),
-            as_counts(fresh), is_stale=is_stale, failures=fresh["failures"],
-            ignores_budget=fresh.get("ignores_budget", False),
-        )  # fmt: skip
+    def _taken(self, one: Wanted, known: Document) -> Claim:
+        wait_s = self._leases.lease_s * _LOOK_AGAIN
+        return Claim(Verdict.TAKEN, as_claimed(one.found, known), wait_s=wait_s)
 
-    async def _restart(
-        self, found: FoundFile, known: Document, config_hash: str
-    ) -> Claim | None:  # fmt: skip
-        """A new attempt at a file that ended without rows: its run gets a new place in time.
-
-        Failures count on while it is tried again by itself; who drops it again starts anew.
-        """
-        failures = known["failures"] if known.get("retry_at") else 0
-        change: Document = {
-            **place_fields(found), "state": FileState.CLAIMED.value, "config_hash": config_hash,
-            "processed_at": await self._next_run(found), "finished_at": None, "error": None,
-            **progress_fields(_START, Counts()), "has_stale_rows": True, "failures": failures,
-            **path_fields("archived_to", None), "is_put_away": False, "retry_at": None,
-            "replaced_by": None, "has_rows": False, "is_forgotten": False, "replayed": None,
-            "replaces": found.replaces,
-        }  # fmt: skip
-        fresh = await self._change(known["_id"], change)
-        if fresh is None:
-            return None
-        return Claim(
-            Verdict.LOAD, as_claimed(found, fresh), is_stale=True, failures=failures,
-            ignores_budget=fresh.get("ignores_budget", False),
-        )  # fmt: skip
-
-    async def duplicate(
-        self, found: FoundFile, first: ClaimedFile, fields: Document, target: Path | None
-    ) -> tuple[str, Path | None]:
-        """Record that the content of ``first`` came again, and that the file goes to ``target``.
-
-        ``fields``: its state and error.
-
-        Returns:
-            the id of the record, and the target: another one if a crash interrupted the move.
-        """
-        async with self._turns[found.source_name]:
-            pending = await self._pending_duplicate(found, first)
-            if pending is not None:
-                return pending["_id"], path_in(pending, "archived_to")
-            number = await self._count_duplicate(first)
-            entry = new_entry(found, first.sha256, await self._next_run(found))
-            entry |= {
-                **fields, "duplicate_of": first.file_id, "finished_at": now(),
-                **path_fields("archived_to", target), "is_put_away": target is None,
-            }  # fmt: skip
-            stored = await self._insert(f"{first.file_id}-{number}", entry)
-            return stored["_id"], target
-
-    async def _pending_duplicate(self, found: FoundFile, first: ClaimedFile) -> Document | None:
-        path = place_fields(found)["path"]
-        match = {"duplicate_of": first.file_id, "path": path, "is_put_away": False}
+    async def _find(self, match: Document) -> list[Document]:
         return await self._mongo.patiently(
-            "finding a duplicate", lambda: self._mongo.find_one(FILES, match)
+            "reading the ledger", lambda: self._mongo.find(FILES, match)
         )
-
-    async def _count_duplicate(self, first: ClaimedFile) -> int:
-        """How many files of that content there are now; a crash may leave a number unused."""
-        counted = await self._mongo.patiently(
-            "counting duplicates",
-            lambda: self._mongo.update_returning(
-                FILES, {"_id": first.file_id}, {"$inc": {"duplicates": 1}}
-            ),
-        )
-        if counted is None:
-            raise lost(first.file_id)
-        return int(counted["duplicates"]) + 1
-
-    async def _next_run(self, found: FoundFile, count: int = 1) -> datetime:
-        """The next ``processed_at`` of a source: now, or a millisecond after the last one.
-
-        Of ``count`` runs it is the last; the others are the milliseconds before it.
-        """
-        first = {"$max": [now(), {"$add": ["$processed_at", 1]}]}
-        later = {"$add": [first, count - 1]}
-        run = await self._mongo.patiently(
-            "ordering a file",
-            lambda: self._mongo.update_returning(
-                SOURCES, {"_id": found.source_name}, [{"$set": {"processed_at": later}}],
-                upsert=True,
-            ),
-        )  # fmt: skip
-        assert run is not None
-        moment: datetime = run["processed_at"]
-        return moment
-
-    async def _find(self, identity: str) -> Document | None:
-        return await self._mongo.patiently(
-            "reading the ledger", lambda: self._mongo.find_one(FILES, {"_id": identity})
-        )
-
-    async def _change(self, identity: str, fields: Document) -> Document | None:
-        """Begin another attempt; whoever worked on an earlier one finds that it is over."""
-        match = {"_id": identity, "doing": None}
-        return await self._mongo.patiently(
-            "claiming a file again",
-            lambda: self._mongo.update_returning(
-                FILES, match, {"$set": fields, "$inc": {"attempts": 1}}
-            ),
-        )
-
-
-def lost(identity: str) -> StoreRefused:
-    """Somebody removed an entry that was there a moment ago."""
-    return StoreRefused(f"the ledger lost file {identity}", "who removed it from `files`?")
 
 
 def _collision(found: FoundFile, known: Document) -> StoreRefused:
@@ -329,38 +167,7 @@ def _collision(found: FoundFile, known: Document) -> StoreRefused:
     )
 
 
-def _end_of(found: FoundFile, known: Document) -> Claim | None:
-    """What is to be done with a file that ended, unless it is to be loaded again."""
-    state = FileState(known["state"])
-    is_same_place = path_in(known, "path") == found.path
-    is_leaving = is_same_place and not known["is_put_away"]
-    is_committed = state in COMMITTED
-    wait_s = _remaining_s(known.get("retry_at"))
-    if is_same_place and wait_s > 0 and not is_committed:
-        return _wait(found, known, wait_s, known["error"])
-    if is_leaving and (is_committed or known["archived_to"]):
-        return _put_away(found, known, state)
-    if is_committed and not known.get("is_forgotten"):
-        return Claim(Verdict.DUPLICATE, as_claimed(found, known), state=state)
-    return None
-
-
-def _wait(found: FoundFile, known: Document, wait_s: float, error: Document) -> Claim:
-    return Claim(Verdict.WAIT, as_claimed(found, known), wait_s=wait_s, error=error)
-
-
 def _under_way(known: Document) -> Document:
     action = known["doing"]["action"]
     hint = f"if it was cut off: ingestd {action} {known['_id']}"
     return {"type": "busy", "message": f"its {action} is under way", "hint": hint}
-
-
-def _put_away(found: FoundFile, known: Document, state: FileState) -> Claim:
-    return Claim(
-        Verdict.PUT_AWAY, as_claimed(found, known), counts=as_counts(known), state=state,
-        target=path_in(known, "archived_to"), error=known["error"],
-    )  # fmt: skip
-
-
-def _remaining_s(retry_at: datetime | None) -> float:
-    return 0.0 if retry_at is None else (retry_at - now()) / timedelta(seconds=1)

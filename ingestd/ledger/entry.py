@@ -74,7 +74,7 @@ def new_entry(found: FoundFile, sha256: str, processed_at: datetime) -> Document
         "processed_at": processed_at, "finished_at": None,
         **progress_fields(Position(), Counts()), "has_stale_rows": False,
         **path_fields("archived_to", None), "is_put_away": False, "config_hash": None,
-        "error": None, "replaces": found.replaces,
+        "error": None, "replaces": found.replaces, "owner": None,
     }  # fmt: skip
 
 

@@ -10,10 +10,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ingestd.config.settings import LedgerSettings
 from ingestd.errors import FileTaken, StoreRefused
+from ingestd.files import is_there as is_there_on_disk
 from ingestd.ledger.actions import Actions
-from ingestd.ledger.claims import Claims
+from ingestd.ledger.attempts import Attempts
+from ingestd.ledger.claims import Claims, IsThere
+from ingestd.ledger.duplicates import Duplicates
 from ingestd.ledger.entry import FILES, count_fields, now, path_fields, progress_fields
+from ingestd.ledger.leases import THIS_PROCESS, Leases, Owner, taken
+from ingestd.ledger.runs import Runs
 from ingestd.mongo import Document, Mongo
 from ingestd.records import COMMITTED, NO_DRIFT, ClaimedFile, Counts, Drift, FileState, Position
 
@@ -34,6 +40,7 @@ _INDEXES = (
 the history is. ``test_growth.py`` reads the plans of all of them."""
 
 
+_USUAL = LedgerSettings()
 _COMMITTED = [state.value for state in COMMITTED]
 
 
@@ -48,6 +55,8 @@ class Ending:
     retry_at: datetime | None = None
     counts: Counts = field(default_factory=Counts)
     drift: Drift = NO_DRIFT
+    is_left: bool = False
+    """It stays where it lies, and nobody has it in hand any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +79,24 @@ class Ledger:
     earlier one, in another process, learns by ``FileTaken`` that it is over.
     """
 
-    def __init__(self, mongo: Mongo) -> None:
+    def __init__(
+        self, mongo: Mongo, settings: LedgerSettings = _USUAL, me: Owner = THIS_PROCESS,
+        is_there: IsThere = is_there_on_disk,
+    ) -> None:  # fmt: skip
         self._mongo = mongo
-        self.claims = Claims(mongo)
-        self.actions = Actions(mongo)
+        self.leases = Leases(mongo, settings.lease, me)
+        runs = Runs(mongo)
+        self.claims = Claims(mongo, self.leases, runs, is_there)
+        self.duplicates = Duplicates(mongo, self.leases, runs, is_there)
+        self.actions = Actions(mongo, self.leases)
+        self._attempts = Attempts(mongo, self.leases, runs)
         self._commits: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def prepare(self) -> None:
         """Create the indexes that every query here relies on."""
         index = partial(self._mongo.ensure_indexes, FILES, *_INDEXES)
         await self._mongo.patiently("indexing the ledger", index)
+        await self.leases.forget_old()
 
     # progress
 
@@ -118,7 +135,7 @@ class Ledger:
                 "finishing a file", lambda: self._mongo.update_together(FILES, changes)
             )
         if not is_done:
-            raise _taken(file)
+            raise taken(file)
         return FileState(done["state"])
 
     async def commit_all(self, commits: Sequence[Commit]) -> list[FileState | Exception]:
@@ -183,20 +200,28 @@ class Ledger:
             **path_fields("archived_to", ending.target), "is_put_away": False,
             **count_fields(ending.counts), "drift": ending.drift.summary or None,
         }  # fmt: skip
+        if ending.is_left:
+            change["owner"] = None
         await self._advance(file, change)
 
     async def put_away(self, identity: str, path: Path | None) -> None:
-        """The file has left the inbox for ``path``, or stays: nothing more is to be done."""
+        """The file has left the inbox for ``path``, or stays: nothing more is to be done.
+
+        Nothing is changed when another process has taken that over.
+        """
         await self._mongo.patiently(
             "putting a file away",
-            lambda: self._mongo.update(FILES, {"_id": identity}, _put_away(path)),
+            lambda: self._mongo.update(FILES, self._owned(identity), _put_away(path)),
         )
+
+    def _owned(self, identity: str) -> Document:
+        return {"_id": identity, "owner.id": self.leases.me.id}
 
     async def put_away_all(
         self, moves: Sequence[tuple[str, Path | None]]
     ) -> list[Exception | None]:
         """Several files have left the inbox, or stay."""
-        changes = [({"_id": identity}, _put_away(path)) for identity, path in moves]
+        changes = [(self._owned(identity), _put_away(path)) for identity, path in moves]
         if len(moves) > 1 and await self._are_made(changes):
             return [None] * len(moves)
         return [await self._put_away_alone(identity, path) for identity, path in moves]
@@ -207,6 +232,12 @@ class Ledger:
         except StoreRefused as refusal:
             return refusal
         return None
+
+    async def take_up(self, entry: Document) -> bool:
+        """Take up a file that is leaving its inbox, unless somebody has it in hand."""
+        if await self.leases.is_in_hand(entry.get("owner"), entry["_id"]):
+            return False
+        return await self._attempts.own(entry) is not None
 
     async def rows_removed(self, identity: str) -> None:
         """The rows of an undone file are gone."""
@@ -256,11 +287,11 @@ class Ledger:
 
     async def _advance(self, file: ClaimedFile, fields: Document) -> None:
         if not await self._set("writing the ledger", _attempt(file), fields):
-            raise _taken(file)
+            raise taken(file)
 
 
 def _put_away(path: Path | None) -> list[Document]:
-    change: Document = {**_literal(path_fields("archived_to", path)), "is_put_away": True}
+    change = {**_literal(path_fields("archived_to", path)), "is_put_away": True, "owner": None}
     if path is not None:
         is_loaded = {"$eq": ["$state", FileState.LOADED.value]}
         change["state"] = {"$cond": [is_loaded, FileState.ARCHIVED.value, "$state"]}
@@ -274,12 +305,6 @@ def _literal(fields: Document) -> Document:
 
 def _attempt(file: ClaimedFile) -> Document:
     return {"_id": file.file_id, "attempts": file.attempts}
-
-
-def _taken(file: ClaimedFile) -> FileTaken:
-    return FileTaken(
-        f"another ingestd has taken up {file.name}", "it goes on there; is one of them too many?"
-    )
 
 
 def _loaded(commit: Commit) -> Document:

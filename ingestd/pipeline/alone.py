@@ -12,6 +12,10 @@ from ingestd.pipeline.loading import Loading
 from ingestd.pipeline.putaway import Leaving
 from ingestd.records import FileResult, FileState, FoundFile, Shape
 
+REST = 10
+"""A file that somebody else has in hand is read again after so many times as long as reading it
+took."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -32,10 +36,14 @@ class Alone:
     async def bring_in(self, claimed: Claimed, outbox: Lanes) -> Ended:
         """To its end, or to where it waits for another try."""
         source, file, claim = claimed.source, claimed.file, claimed.claim
+        if claim.taken_from:
+            self.desk.events.file_taken_over(claim.file, claim.taken_from)
+        if claim.verdict is Verdict.TAKEN:
+            return None, max(claim.wait_s, REST * file.read_s)
         if claim.verdict is Verdict.WAIT:
             return None, self._wait(file.found, claim)
         if claim.verdict is Verdict.DUPLICATE:
-            return await self._set_duplicate_aside(claimed), None
+            return await self._set_duplicate_aside(claimed)
         if claim.verdict is Verdict.PUT_AWAY:
             return await self._put_away_again(claimed), None
         if file.layout is None:
@@ -54,7 +62,7 @@ class Alone:
         )
         return claim.wait_s
 
-    async def _set_duplicate_aside(self, claimed: Claimed) -> FileResult:
+    async def _set_duplicate_aside(self, claimed: Claimed) -> Ended:
         is_failure = claimed.source.load.on_duplicate_file == "fail"
         state = FileState.FAILED if is_failure else FileState.DUPLICATE
         away, file = self.desk.put_away, claimed.claim.file
@@ -65,13 +73,16 @@ class Alone:
         else:
             (target,) = await away.archive_targets([file])
         fields = {"state": state.value, "error": error if is_failure else None}
-        claims = self.desk.ledger.claims
-        identity, target = await claims.duplicate(claimed.file.found, file, fields, target)
+        found, duplicates = claimed.file.found, self.desk.ledger.duplicates
+        recorded = await duplicates.record(found, file, fields, target)
+        if recorded is None:
+            return None, REST * claimed.file.read_s
+        identity, target = recorded
         if is_failure:
             moved = await away.set_aside(file, target, error, identity)
         else:
             moved = await away.move(Leaving(file, target, identity))
-        return self.desk.finished(file, Outcome(state, error=error, moved_to=moved))
+        return self.desk.finished(file, Outcome(state, error=error, moved_to=moved)), None
 
     async def _put_away_again(self, claimed: Claimed) -> FileResult:
         """The file ended before, but did not leave the inbox."""

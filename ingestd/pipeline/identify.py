@@ -1,5 +1,6 @@
 """What a found file holds: its digest, and where to cut it. Synchronous: runs in a thread."""
 
+import time
 from dataclasses import dataclass
 
 from ingestd.config.source import SourceSpec
@@ -20,6 +21,8 @@ class Identified:
     sha256: bytes
     layout: FileLayout | None
     refusal: FileRefused | None = None
+    read_s: float = 0.0
+    """How long it took to read it."""
 
     @property
     def is_archive(self) -> bool:
@@ -40,10 +43,12 @@ def identify(found: FoundFile, source: SourceSpec, limits: Limits) -> Identified
     Raises:
         FileUnavailable: it changed since it was found, or cannot be read.
     """
+    began_at = time.monotonic()
     layout, refusal = _lay_out(found, source, limits)
     sha256 = layout.sha256 if layout else digest_of(found.path, found.stat)
     refusal = broken_promise(found, layout) or refusal
-    return Identified(found, sha256, None if refusal else layout, refusal)
+    read_s = time.monotonic() - began_at
+    return Identified(found, sha256, None if refusal else layout, refusal, read_s)
 
 
 def _lay_out(

@@ -1,6 +1,6 @@
 """Found files to their ends: identify, claim, load; together where that can be, else alone."""
 
-import time
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -11,9 +11,9 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from ingestd.config.source import SourceSpec
-from ingestd.errors import FileRefused, FileUnavailable
+from ingestd.errors import FileRefused, FileTaken, FileUnavailable
 from ingestd.ledger import Wanted
-from ingestd.pipeline.alone import Alone, Claimed
+from ingestd.pipeline.alone import REST, Alone, Claimed
 from ingestd.pipeline.archives import Archive
 from ingestd.pipeline.desk import Desk, Ended
 from ingestd.pipeline.errands import run_errand, run_errands
@@ -31,10 +31,6 @@ Done = Callable[[FoundFile, FileResult | None, float | None], None]
 
 _LEAST_DELAY_S = 1.0
 """Between two looks at a file: whatever goes wrong, it must not go wrong in a hot loop."""
-
-_REST = 10
-"""A file whose content another file brings in at this moment is read again after so many times
-as long as reading it took."""
 
 
 @dataclass(slots=True)
@@ -160,15 +156,13 @@ class Intake:
         self, group: Sequence[FoundFile], source: SourceSpec
     ) -> list[Identified]:  # fmt: skip
         """Read the files; those that nobody has at work are at work now."""
-        started = time.monotonic()
         contents = await self._read(group, source)
-        read_s = time.monotonic() - started
         mine = []
         for found, content in zip(group, contents, strict=True):
             if isinstance(content, Exception):
                 self._end(found, self._left(found, content))
             elif content.file_id in self.at_work:
-                self._end(found, (None, _REST * read_s))
+                self._end(found, (None, REST * content.read_s))
             else:
                 self.at_work.add(content.file_id)
                 mine.append(content)
@@ -211,12 +205,18 @@ class Intake:
 
     def _left(self, found: FoundFile, error: Exception) -> Ended:
         """The file's end could not even be recorded: it stays in the inbox and comes again."""
+        if isinstance(error, FileTaken):
+            self.desk.events.file_lost(found)
+            return None, _LEAST_DELAY_S
+        if isinstance(error, FileUnavailable) and not os.path.lexists(found.path):
+            return None, _LEAST_DELAY_S  # somebody else has it, or nobody wants it loaded any more
         told = describe(cause_of(error))
         self.desk.events.file_blocked(found.source_name, found.path, told["message"], told["hint"])
         return None, self.desk.sources[found.source_name].errors.retry_delay
 
     def _release(self, file: Identified, ended: Ended) -> None:
         self.at_work.discard(file.file_id)
+        self.desk.ledger.leases.let_go(file.file_id)
         self._end(file.found, ended)
 
     def _end(self, found: FoundFile, ended: Ended) -> None:

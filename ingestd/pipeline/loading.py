@@ -156,7 +156,7 @@ class Loading:
 
     async def _leave(self, source: SourceSpec, file: ClaimedFile, ending: Ending) -> Ended:
         """Whatever lies there in a while is offered again."""
-        await self.desk.ledger.ended(file, ending)
+        await self.desk.ledger.ended(file, replace(ending, is_left=True))
         told = ending.error
         self.desk.events.file_blocked(source.name, file.path, told["message"], told["hint"])
         return None, source.errors.retry_delay
@@ -171,7 +171,8 @@ class Loading:
         return desk.finished(file, Outcome(ending.state, error=ending.error, moved_to=moved))
 
     async def _remove_rows(self, source: SourceSpec, file: ClaimedFile) -> None:
-        """Take back what an attempt stored. What an upsert changed stays as it is."""
+        """Take back what this attempt and earlier ones stored. What an upsert changed stays."""
+        await self.desk.ledger.leases.require(file)
         await self.desk.rejects.remove_rows(file.file_id)
         if source.load.mode == "insert":
-            await self.desk.loader.remove_documents(source.name, file.file_id)
+            await self.desk.loader.remove_run(source.name, file.file_id, file.processed_at)

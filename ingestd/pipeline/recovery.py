@@ -27,7 +27,7 @@ from ingestd.mongo import Document
 
 
 async def recover(ledger: Ledger, loader: Loader, events: Events, sources: Sequence[str]) -> None:
-    """Finish moves and removals that were under way.
+    """Finish moves and removals that were under way, and that nobody has in hand.
 
     A file that is still in its inbox is left to the watcher: it is offered again, and the
     ledger knows what was to be done with it.
@@ -40,7 +40,7 @@ async def recover(ledger: Ledger, loader: Loader, events: Events, sources: Seque
 async def remove_undone(ledger: Ledger, loader: Loader, sources: Sequence[str]) -> None:
     """Remove the rows of files that readers see no more."""
     for entry in await ledger.undone(sources):
-        await loader.remove_documents(entry["source_name"], entry["_id"])
+        await loader.remove_run(entry["source_name"], entry["_id"], entry["processed_at"])
         await ledger.rows_removed(entry["_id"])
 
 
@@ -48,7 +48,7 @@ async def _finish_move(entry: Document, ledger: Ledger, events: Events) -> None:
     source, target = path_in(entry, "path"), path_in(entry, "archived_to")
     assert source is not None
     assert target is not None
-    if await anyio.to_thread.run_sync(source.exists):
+    if await anyio.to_thread.run_sync(source.exists) or not await ledger.take_up(entry):
         return
     place = await anyio.to_thread.run_sync(_find_moved, target, entry["size"], entry["sha256"])
     manifest = path_in(entry, "manifest")

@@ -131,6 +131,7 @@ class LoadStage:
 
     async def _load(self, task: ChunkTask, refined: RefinedChunk) -> None:
         """Make a chunk's documents and rejections durable, and count them."""
+        await self.ledger.leases.require(task.job.file)
         started = time.perf_counter()
         faults = await self.loader.store(task.job.source, refined)
         rejections = await self._rejections(task, refined, faults)

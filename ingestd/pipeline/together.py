@@ -89,6 +89,8 @@ async def _store(desk: Desk, refined: Sequence[Refined]) -> list[FileJob]:
         return []
     started = time.perf_counter()
     source = refined[0][0].source
+    for job, _ in refined:
+        await desk.ledger.leases.require(job.file)
     faults = await desk.loader.store_all(source, [chunk for _, chunk in refined])
     whole = [one for one, refused in zip(refined, faults, strict=True) if not refused]
     await desk.rejects.record_rows([chunk.rejections for _, chunk in whole])

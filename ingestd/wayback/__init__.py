@@ -5,15 +5,15 @@ file's ledger entry, may be repeated, and finishes what a crash cut off. What ca
 ``ActionRefused`` and changes nothing.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from ingestd.errors import IngestdError
 from ingestd.ledger import Action
-from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
 from ingestd.wayback.audit import Audit, audit
 from ingestd.wayback.dismiss import dismiss, finish_dismiss
 from ingestd.wayback.forget import forget
+from ingestd.wayback.hand import Finish
 from ingestd.wayback.receipt import receipt
 from ingestd.wayback.replace import begin_replace
 from ingestd.wayback.replay import finish_replay, refused_files, replay
@@ -34,7 +34,7 @@ __all__ = [
     "undo",
 ]
 
-_FINISH: Mapping[str, Callable[[Desk, Document], Awaitable[Document]]] = {
+_FINISH: Mapping[str, Finish] = {
     Action.DISMISS: finish_dismiss,
     Action.REPLAY: finish_replay,
     Action.RETRY: finish_retry,
@@ -45,7 +45,7 @@ _FINISH: Mapping[str, Callable[[Desk, Document], Awaitable[Document]]] = {
 
 async def finish_actions(desk: Desk) -> None:
     """Finish what a crash cut off. One that cannot be finished is told, and keeps no other."""
-    for entry in await desk.ledger.actions.under_way(list(desk.sources)):
+    async for entry in desk.ledger.actions.cut_off(list(desk.sources)):
         action = entry["doing"]["action"]
         try:
             await _FINISH[action](desk, entry)

@@ -6,6 +6,7 @@ from ingestd.ledger import Action, Asked
 from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
 from ingestd.records import UNFINISHED, FileState
+from ingestd.wayback.hand import in_hand
 from ingestd.wayback.lookup import find_file
 
 _STATES = [state for state in FileState if state not in UNFINISHED]
@@ -27,6 +28,7 @@ async def dismiss(
     return await finish_dismiss(desk, begun)
 
 
+@in_hand
 async def finish_dismiss(desk: Desk, entry: Document) -> Document:
     """Close what is still open."""
     doing = entry["doing"]

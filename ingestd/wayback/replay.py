@@ -28,6 +28,7 @@ from ingestd.records import (
 )
 from ingestd.refine import Repeats, recover_rows, refine_rows
 from ingestd.rejections import joined
+from ingestd.wayback.hand import in_hand
 from ingestd.wayback.lookup import find_file, source_of
 from ingestd.wayback.original import Original, open_original
 from ingestd.workers import run_twice
@@ -56,6 +57,7 @@ async def refused_files(desk: Desk, source_name: str) -> list[str]:
     return [entry["_id"] for entry in entries if entry["state"] in COMMITTED]
 
 
+@in_hand
 async def finish_replay(desk: Desk, entry: Document) -> Document:
     """Whatever became of the rows, the ledger counts it."""
     refusal: FileRefused | None = None
@@ -70,7 +72,7 @@ async def finish_replay(desk: Desk, entry: Document) -> Document:
     fields = {**count_fields(_counts(entry, replayed)), "replayed": replayed}
     done = await desk.ledger.actions.finish(entry, fields)
     if done["state"] == FileState.UNDONE:  # a newer file has taken its place meanwhile
-        await desk.loader.remove_documents(entry["source_name"], entry["_id"])
+        await desk.loader.remove_run(entry["source_name"], entry["_id"], entry["processed_at"])
     if refusal is not None:
         raise refusal
     desk.events.action_done(Action.REPLAY, done)

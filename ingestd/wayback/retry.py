@@ -13,6 +13,7 @@ from ingestd.pipeline.desk import Desk
 from ingestd.records import FileState
 from ingestd.rejects import error_report_of
 from ingestd.watch.patterns import compile_pattern
+from ingestd.wayback.hand import in_hand
 from ingestd.wayback.lookup import find_file, source_of
 
 _STATES = (FileState.FAILED, FileState.HELD)
@@ -36,6 +37,7 @@ async def retry(desk: Desk, file: str, by: str, *, ignores_budget: bool = False)
     return await finish_retry(desk, begun)
 
 
+@in_hand
 async def finish_retry(desk: Desk, entry: Document) -> Document:
     """Move the file. When it cannot be moved, it stays where it is, as if nobody had asked."""
     actions, source = desk.ledger.actions, source_of(desk, entry)

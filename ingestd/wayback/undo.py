@@ -5,6 +5,7 @@ from ingestd.ledger import Action, Asked
 from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
 from ingestd.records import COMMITTED, FileState
+from ingestd.wayback.hand import in_hand
 from ingestd.wayback.lookup import find_file, source_of
 
 
@@ -35,9 +36,10 @@ async def _has_replaced_others(desk: Desk, entry: Document) -> bool:
     return is_upsert or await desk.loader.has_versions(entry["source_name"], entry["_id"])
 
 
+@in_hand
 async def finish_undo(desk: Desk, entry: Document) -> Document:
     """Remove what nobody may see any more."""
-    await desk.loader.remove_documents(entry["source_name"], entry["_id"])
+    await desk.loader.remove_run(entry["source_name"], entry["_id"], entry["processed_at"])
     await desk.rejects.remove_rows(entry["_id"])
     undone = await desk.ledger.actions.finish(entry, {"has_rows": False})
     desk.events.action_done(Action.UNDO, undone)

@@ -150,7 +150,9 @@ def test_a_second_daemon_on_the_same_root_is_refused(
     second = DaemonProcess(daemon.directory, daemon.uri, daemon.database)
     second.start(is_awaited=False)
     assert second.wait(30) == CONFIG
-    assert "another ingestd uses" in second.output()
+    assert daemon.process
+    host = socket.gethostname()
+    assert f"another ingestd, process {daemon.process.pid} on {host}, uses" in second.output()
     assert daemon.get("/health")[0] == 200
 
 

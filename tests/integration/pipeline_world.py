@@ -19,7 +19,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.errors import StoreRefused
 from ingestd.events import Events
 from ingestd.files import look
-from ingestd.ledger import Ledger, now
+from ingestd.ledger import THIS_PROCESS, Ledger, Owner, now
 from ingestd.load import Loader
 from ingestd.metrics import Metrics
 from ingestd.mongo import Mongo
@@ -212,9 +212,9 @@ class World:
         """After a restart with another source file."""
         return replace(self, desk=replace(self.desk, sources={spec.name: spec}))
 
-    def on(self, mongo: Mongo) -> "World":
-        """After a restart, with another connection."""
-        desk = make_desk(self.desk.settings, self.desk.sources, mongo, self.workers)
+    def on(self, mongo: Mongo, me: Owner = THIS_PROCESS) -> "World":
+        """After a restart, with another connection; or, as somebody else, in another process."""
+        desk = make_desk(self.desk.settings, self.desk.sources, mongo, self.workers, me)
         return replace(self, desk=desk, mongo=mongo)
 
     def with_workers(self, workers: Workers) -> "World":
@@ -261,9 +261,11 @@ async def stop_after_a_chunk(world: World, file: FoundFile) -> list[Any]:
     return answers
 
 
-def make_desk(settings: Settings, sources: Any, mongo: Mongo, workers: Workers) -> Desk:
+def make_desk(
+    settings: Settings, sources: Any, mongo: Mongo, workers: Workers, me: Owner = THIS_PROCESS
+) -> Desk:
     events = Events(Metrics())
-    ledger, rejects = Ledger(mongo), Rejects(mongo)
+    ledger, rejects = Ledger(mongo, settings.ledger, me), Rejects(mongo)
     return Desk(
         sources=sources, settings=settings, ledger=ledger, loader=Loader(mongo, settings.load),
         rejects=rejects, workers=workers, events=events,

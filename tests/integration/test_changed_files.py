@@ -22,7 +22,7 @@ async def world(mongo_uri: str, database: str, tmp_path: Path) -> AsyncIterator[
     ("spoil", "told"),
     [
         (lambda path: path.write_bytes(LONGER), "file_changed"),
-        (lambda path: path.rename(path.with_name("away.csv")), "file_removed"),
+        (lambda path: path.exists() and path.rename(path.with_name("away.csv")), "file_removed"),
     ],
     ids=["rewritten", "removed"],
 )

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import anyio
@@ -43,13 +44,18 @@ def spec(name: str = "orders", **load: Any) -> SourceSpec:
 UPSERT = {"mode": "upsert", "key": ["id"]}
 
 
+def run_of(file: int) -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=file)
+
+
 def refined(
     rows: Iterable[tuple[int, str]], source: SourceSpec, file: int = 0, first_row: int = 1
 ) -> RefinedChunk:
     """Rows of a file as a worker gives them back; ``file`` is also its place in time."""
     frame = pl.DataFrame(list(rows), schema=dict(SCHEMA_TYPES), orient="row")
     frame = frame.with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(ROW))
-    run = Run(FILES[file], source.name, 1_700_000_000_000 + file, key=source.load.key)
+    run_ms = round(run_of(file).timestamp() * 1000)
+    run = Run(FILES[file], source.name, run_ms, key=source.load.key)
     encoded = encode(frame, source.columns, [Part(run, frame.height, first_row - 1)])
     # Of the chunk itself the loader needs nothing.
     return RefinedChunk(
@@ -188,8 +194,15 @@ async def test_removing_a_file_removes_its_rows_only(mongo: Mongo) -> None:
     loader = Loader(mongo, LoadSettings())
     for file in range(3):
         await loader.store(spec(), refined([(file, "x")] * 50, spec(), file=file))
-    await loader.remove_documents("orders", FILES[1])
+    await loader.remove_run("orders", FILES[1], run_of(1))
     assert [row[0] for row in await stored(mongo)] == [0] * 50 + [2] * 50
+
+
+async def test_removing_an_attempt_leaves_the_rows_of_a_later_one(mongo: Mongo) -> None:
+    loader = Loader(mongo, LoadSettings())
+    await loader.store(spec(), refined(numbered(50), spec(), file=1))
+    await loader.remove_run("orders", FILES[1], run_of(0))
+    assert await stored(mongo) == numbered(50)
 
 
 # upserts

@@ -1,0 +1,110 @@
+"""Taking up a file that the ledger knows: only one of those who ask at one moment gets it.
+
+The entry is changed as it was read, or not at all. A new attempt has a new number, by which
+whoever worked on an earlier one finds that it is over.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ingestd.ledger.claim import START, Claim, Verdict, Wanted
+from ingestd.ledger.entry import (
+    FILES,
+    as_claimed,
+    as_counts,
+    path_fields,
+    place_fields,
+    progress_fields,
+)
+from ingestd.ledger.leases import Leases
+from ingestd.ledger.runs import Runs
+from ingestd.mongo import Document, Mongo
+from ingestd.records import Counts, FileState, Position
+
+
+class Attempts:
+    """Takes up files. What it returns is ``None`` when somebody else changed the entry meanwhile.
+
+    Calls wait while MongoDB is away, and are safe to repeat.
+    """
+
+    def __init__(self, mongo: Mongo, leases: Leases, runs: Runs) -> None:
+        self._mongo = mongo
+        self._leases = leases
+        self._runs = runs
+
+    async def resume(self, one: Wanted, known: Document) -> Claim | None:
+        """Go on where a crash or a stop left off; from the start when the rules changed since.
+
+        Then it gets a new run, too: rows are taken back up to the run of who takes them back, so
+        that an attempt which was taken over can remove none of the new ones.
+        """
+        found, config_hash = one.found, one.config_hash
+        is_stale = known["has_stale_rows"] or known["config_hash"] != config_hash
+        change: Document = {**place_fields(found), "config_hash": config_hash}
+        if found.replaces is not None:
+            change["replaces"] = found.replaces
+        if is_stale:
+            change |= {**progress_fields(START, Counts()), "has_stale_rows": True}
+            fresh = await self._begin_run(known, change)
+        else:
+            fresh = await self._begin(known, change)
+        return None if fresh is None else self._claim(one, known, fresh, is_stale=is_stale)
+
+    async def restart(self, one: Wanted, known: Document) -> Claim | None:
+        """A new attempt at a file that ended without rows: its run gets a new place in time.
+
+        Failures count on while it is tried again by itself; who drops it again starts anew.
+        """
+        change: Document = {
+            **place_fields(one.found), "state": FileState.CLAIMED.value,
+            "config_hash": one.config_hash, "finished_at": None, "error": None,
+            **progress_fields(START, Counts()), "has_stale_rows": True,
+            "failures": known["failures"] if known.get("retry_at") else 0,
+            **path_fields("archived_to", None), "is_put_away": False, "retry_at": None,
+            "replaced_by": None, "has_rows": False, "is_forgotten": False, "replayed": None,
+            "replaces": one.found.replaces,
+        }  # fmt: skip
+        fresh = await self._begin_run(known, change)
+        return None if fresh is None else self._claim(one, known, fresh, is_stale=True)
+
+    def _claim(
+        self, one: Wanted, known: Document, fresh: Document, *, is_stale: bool
+    ) -> Claim:  # fmt: skip
+        return Claim(
+            Verdict.LOAD, as_claimed(one.found, fresh), Position(**fresh["position"]),
+            as_counts(fresh), is_stale=is_stale, failures=fresh["failures"],
+            ignores_budget=fresh.get("ignores_budget", False),
+            taken_from=self._leases.other(known.get("owner")),
+        )  # fmt: skip
+
+    async def own(self, known: Document) -> Document | None:
+        """Take up what is left to do with a file that ended; its attempt is over."""
+        return await self._change(known, {"$set": {"owner": self._leases.me.as_document()}})
+
+    async def _begin_run(self, known: Document, fields: Document) -> Document | None:
+        fresh: Document | None = known
+
+        async def record(runs: Sequence[datetime]) -> Document | None:
+            nonlocal fresh
+            if fresh is not None:
+                fresh = await self._begin(fresh, {**fields, "processed_at": runs[0]})
+            return fresh
+
+        return await self._runs.record(known["source_name"], 1, record)
+
+    async def _begin(self, known: Document, fields: Document) -> Document | None:
+        owner = self._leases.me.as_document()
+        return await self._change(
+            known, {"$set": {**fields, "owner": owner}, "$inc": {"attempts": 1}}
+        )
+
+    async def _change(self, known: Document, change: Any) -> Document | None:
+        match = {
+            "_id": known["_id"], "attempts": known["attempts"], "owner": known.get("owner"),
+            "doing": None,
+        }  # fmt: skip
+        return await self._mongo.patiently(
+            "taking up a file", lambda: self._mongo.update_returning(FILES, match, change)
+        )
