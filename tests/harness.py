@@ -71,6 +71,8 @@ class Mongod:
             "--wiredTigerCacheSizeGB", "0.25",
             *(arg for one in self.parameters for arg in ("--setParameter", one)),
             "--setParameter", "diagnosticDataCollectionEnabled=false",
+            # How long a transaction may stay that nobody is left to finish; the default is 60.
+            "--setParameter", "transactionLifetimeLimitSeconds=2",
         ], stdout=subprocess.DEVNULL)  # fmt: skip
         wait_for(self._is_primary, "mongod to become primary")
         return self
