@@ -73,6 +73,10 @@ class Family:
 @cache
 def families() -> tuple[Family, ...]:
     """All that are told apart."""
+    return (*_latin_families(), *_families_of_other_alphabets(), *_ideographic_families())
+
+
+def _latin_families() -> tuple[Family, ...]:
     return (
         Family(
             {"cp1252": 0, "iso8859-15": -1, "cp850": -2, "cp437": -2.5, "mac-roman": -2.5},
@@ -99,6 +103,11 @@ def families() -> tuple[Family, ...]:
             (_latin("ėšžųįąčęūž"), _latin("āīēšņļūžķčģ"), _latin("äõüöšž", -0.3)),
             is_latin=True,
         ),
+    )  # fmt: skip
+
+
+def _families_of_other_alphabets() -> tuple[Family, ...]:
+    return (
         Family(
             {
                 "cp1251": 0, "koi8-r": -1, "koi8-u": -1.2, "cp866": -1.5, "iso8859-5": -2,
@@ -126,6 +135,11 @@ def families() -> tuple[Family, ...]:
             {"cp874": 0},
             (_alphabet("านรอก่เง้มยลัวดทีสตะิปบคหแจุพืชขใไโู็ำผฟซถศ์ณธษึฐญฏฎฌฃฅฆๆฯ"),),
         ),
+    )  # fmt: skip
+
+
+def _ideographic_families() -> tuple[Family, ...]:
+    return (
         Family({"gb18030": 0}, (_ideographs("gb2312", 0xB0, 0xD7, (_SIMPLIFIED, 0.6)),)),
         Family({"big5": 0}, (_ideographs("big5", 0xA4, 0xC6, (_TRADITIONAL, 0.6)),)),
         Family(
