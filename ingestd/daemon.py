@@ -1,33 +1,32 @@
-"""The life of the daemon: start order, signals, drain. Read ``serve`` from top to bottom."""
+"""The life of the daemon: start order, signals, reload, drain. Read it from top to bottom."""
 
 import errno
 import fcntl
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectSendStream
 
 from ingestd import __version__, systemd
 from ingestd.access import access_problems
 from ingestd.api.app import create_app
-from ingestd.api.context import ApiContext
+from ingestd.api.context import ApiContext, Columns
 from ingestd.api.server import ApiServer
 from ingestd.config.settings import Settings
-from ingestd.config.source import SourceSpec
 from ingestd.engine import Engine, open_engine
 from ingestd.errors import ConfigError, ExitCode, Problem
 from ingestd.events import Events
 from ingestd.ledger import THIS_PROCESS
-from ingestd.pipeline.gather import MOST_FILES
-from ingestd.records import FileResult, FoundFile
 from ingestd.refine import schema_of
+from ingestd.reload import Configuration, Reread, changed_sources, needs_restart
+from ingestd.shift import Shift
 from ingestd.vitals import Vitals
 from ingestd.watch import Watcher
 
@@ -36,46 +35,57 @@ _GRACEFUL_PART = 0.75
 """Of the drain time: what is left of files then ends at a checkpoint instead of at their end."""
 
 
-async def serve(settings: Settings, sources: Sequence[SourceSpec], events: Events) -> int:
+async def serve(configuration: Configuration, reread: Reread, events: Events) -> int:
     """Run until a signal says stop; returns the exit code.
 
     Raises:
         ConfigError, StoreRefused: it cannot start like this.
     """
+    settings, sources = configuration.settings, configuration.sources
     if problems := tuple(access_problems(settings)):
         raise ConfigError(problems)
     make_directories(settings)
     with only_daemon(settings.paths.root) as predecessor:
-        watcher = Watcher(sources, settings.paths.inbox, settings.watch, events)
-        watcher.prepare()
+        watcher = make_watcher(configuration, events)
         for source in sources:
             events.metrics.add_source(source.name, source.overdue_after)
         opening = open_engine(settings, sources, events, is_moving=True, is_joining=False)
         async with opening as engine:
-            daemon = Daemon(engine, watcher, predecessor)
-            return await daemon.run()
+            daemon = Daemon(engine, Shift(engine, watcher), configuration, reread)
+            return await daemon.run(predecessor)
+
+
+def make_watcher(configuration: Configuration, events: Events) -> Watcher:
+    """Raises ConfigError: a directory of a source cannot be made."""
+    settings = configuration.settings
+    watcher = Watcher(configuration.sources, settings.paths.inbox, settings.watch, events)
+    watcher.prepare()
+    return watcher
 
 
 class Daemon:
     """One running daemon."""
 
-    def __init__(self, engine: Engine, watcher: Watcher, predecessor: str | None) -> None:
+    def __init__(
+        self, engine: Engine, shift: Shift, configuration: Configuration, reread: Reread
+    ) -> None:
         self._engine = engine
-        self._predecessor = predecessor
         self._events = engine.events
-        self._watcher = watcher
-        self._pipeline = engine.pipeline(self._file_done)
-        self._vitals = Vitals(engine, watcher, self._pipeline)
-        self._drain_s = engine.settings.service.drain_timeout
+        self._shift = shift
+        self._configuration = configuration
+        self._reread = reread
+        self._next: tuple[Shift, Configuration] | None = None
+        """Who takes over when the present shift has ended."""
+        self._vitals = Vitals(engine, shift.watcher, shift.pipeline)
+        self._schemas: dict[str, Columns] = {}
         self._exit_code = ExitCode.OK
-        self._finding = anyio.CancelScope()
 
-    async def run(self) -> int:
-        """Start, take files until a signal comes, drain, stop."""
+    async def run(self, predecessor: str | None) -> int:
+        """Start, take files until a signal comes, drain, stop; see ``only_daemon``."""
         async with self._serving(), anyio.create_task_group() as life:
             life.start_soon(self._obey_signals, life, name="signals")
             life.start_soon(systemd.feed_watchdog, self._vitals.is_alive, name="watchdog")
-            await self._engine.prepare(self._predecessor)
+            await self._engine.prepare(predecessor)
             life.start_soon(self._watch_mongo, name="mongo")
             life.start_soon(self._watch_others, name="others")
             await self._take_files()
@@ -87,10 +97,11 @@ class Daemon:
     async def _serving(self) -> AsyncIterator[None]:
         """HTTP from the very start: ``/health`` is there to say what start-up waits for."""
         engine, server = self._engine, ApiServer()
+        self._describe_sources()
         context = ApiContext(
             settings=engine.settings.api,
             sources=engine.sources,
-            schemas={name: schema_of(source) for name, source in engine.sources.items()},
+            schemas=self._schemas,
             mongo=engine.mongo,
             events=self._events,
             desk=engine.desk,
@@ -109,36 +120,30 @@ class Daemon:
             with anyio.CancelScope(shield=True):
                 await server.stop()
 
+    def _describe_sources(self) -> None:
+        """What readers are told of columns; at once, so that none sees half of it."""
+        schemas = {name: schema_of(source) for name, source in self._engine.sources.items()}
+        self._schemas.clear()
+        self._schemas.update(schemas)
+
     async def _take_files(self) -> None:
-        """Until the watcher is stopped and everything it had handed over has ended."""
-        send, receive = anyio.create_memory_object_stream[FoundFile](MOST_FILES)
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._find_files, send, name="watcher")
+        """Shift after shift, until one ends and none takes over."""
+        while True:
             self._vitals.is_ready = True
             systemd.status("taking files")
-            await self._pipeline.run(receive)
+            await self._shift.run()
+            if self._next is None or self._vitals.is_stopping:
+                return
+            await self._change_shifts()
 
-    async def _find_files(self, outbox: MemoryObjectSendStream[FoundFile]) -> None:
-        with self._finding:
-            await self._watcher.run(outbox, self._pipeline.has_room)
-
-    def _file_done(
-        self, found: FoundFile, result: FileResult | None, retry_after_s: float | None
-    ) -> None:
-        self._watcher.finished(found, retry_after_s)
-        marker = self._watcher.marker_path(found)
-        if not os.path.lexists(found.path):
-            self._events.file_vanished(found.path)
-        if retry_after_s is None:
-            self._events.file_unblocked(found.source_name, found.path)
-            if result is not None and marker is not None:
-                self._remove_marker(marker)
-
-    def _remove_marker(self, marker: Path) -> None:
-        try:
-            marker.unlink(missing_ok=True)
-        except OSError as error:  # somebody else's directory: the marker stays, and is harmless
-            self._events.marker_left(marker, error.strerror or "")
+    async def _change_shifts(self) -> None:
+        """Nobody works by the old configuration any more."""
+        assert self._next is not None
+        (self._shift, self._configuration), self._next = self._next, None
+        self._vitals.watcher, self._vitals.pipeline = self._shift.watcher, self._shift.pipeline
+        self._engine.change_sources(self._configuration.sources)
+        self._describe_sources()
+        await self._engine.prepare_sources()
 
     async def _watch_mongo(self) -> None:
         """Notice within seconds that MongoDB is away, also while nothing is loaded."""
@@ -153,29 +158,62 @@ class Daemon:
             await self._engine.finish_abandoned()
 
     async def _obey_signals(self, life: TaskGroup) -> None:
-        """The first signal drains, a second one is immediate."""
+        """The first signal drains, a second one is immediate; SIGHUP reloads."""
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async for number in signals:
                 if number == signal.SIGHUP:
-                    self._events.reload_ignored()
+                    await self._reload(life)
                 elif self._vitals.is_stopping:
                     self._exit_code = ExitCode.FAILED
                     life.cancel_scope.cancel()
                 else:
                     self._vitals.is_stopping = True
-                    self._events.stopping(number.name, self._drain_s)
-                    life.start_soon(self._drain, life, name="drain")
+                    drain_s = self._configuration.settings.service.drain_timeout
+                    self._events.stopping(number.name, drain_s)
+                    life.start_soon(self._drain, life, drain_s, name="drain")
 
-    async def _drain(self, life: TaskGroup) -> None:
+    async def _reload(self, life: TaskGroup) -> None:
+        """Take up the configuration as it is now; with a mistake in it, none of it."""
+        systemd.reloading()
+        try:
+            found = await anyio.to_thread.run_sync(self._reread)
+            new = self._configuration.taking_up(found)
+            watcher = make_watcher(new, self._events)
+        except ConfigError as error:
+            self._vitals.configuration_mistakes = tuple(map(str, error.problems))
+            self._events.reload_refused(self._vitals.configuration_mistakes)
+        else:
+            self._vitals.configuration_mistakes = ()
+            self._vitals.outdated = tuple(needs_restart(new.settings, found.settings))
+            self._hand_over(new, watcher, life)
+        systemd.ready()
+
+    def _hand_over(self, new: Configuration, watcher: Watcher, life: TaskGroup) -> None:
+        old = self._configuration
+        changed = changed_sources(old.sources, new.sources)
+        self._events.reloaded(changed, self._vitals.outdated)
+        if self._next is None and not new.is_for_other_work(old):
+            self._configuration = new
+            return
+        self._next = Shift(self._engine, watcher), new
+        self._shift.end_soon()
+        life.start_soon(self._limit, self._shift, new.settings.service.drain_timeout)
+
+    async def _limit(self, shift: Shift, limit_s: float) -> None:
+        """A file that takes its time, or hangs, must not keep the next shift waiting."""
+        await anyio.sleep(limit_s)
+        shift.cut_short()
+
+    async def _drain(self, life: TaskGroup, drain_s: float) -> None:
         """Find no more files; finish those taken, while there is time; leave the rest safely."""
         systemd.stopping()
-        self._finding.cancel()
+        self._shift.end()
         if not self._vitals.is_ready:
             life.cancel_scope.cancel()
-        await anyio.sleep(self._drain_s * _GRACEFUL_PART)
-        self._pipeline.stop_soon()
-        await anyio.sleep(self._drain_s * (1 - _GRACEFUL_PART))
-        self._events.drain_cut_short([job.file.name for job in self._pipeline.jobs])
+        await anyio.sleep(drain_s * _GRACEFUL_PART)
+        self._shift.end_soon()
+        await anyio.sleep(drain_s * (1 - _GRACEFUL_PART))
+        self._events.drain_cut_short([job.file.name for job in self._shift.pipeline.jobs])
         life.cancel_scope.cancel()
 
 

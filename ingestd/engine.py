@@ -1,7 +1,7 @@
 """What the daemon and the one-shot commands have in common: MongoDB, workers, pipeline."""
 
 import pickle
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +28,8 @@ class Engine:
     """Everything that turns found files into documents."""
 
     settings: Settings
-    sources: Mapping[str, SourceSpec]
+    sources: dict[str, SourceSpec]
+    """The one that the desk and the API look into, too: it changes at a reload."""
     events: Events
     mongo: Mongo
     workers: ProcessSlots
@@ -47,12 +48,16 @@ class Engine:
         self.events.mongo_connected(self.settings.mongo.database, server.version, is_embedded)
         await self.desk.ledger.prepare()
         await self.desk.rejects.prepare()
+        if predecessor is not None:
+            await self.desk.ledger.leases.succeed(predecessor)
+        await self.prepare_sources()
+
+    async def prepare_sources(self) -> None:
+        """Create the indexes of all sources, and finish what a crash or a reload left of them."""
         for source in self.sources.values():
             await self._prepare_source(source)
         for name, moment in (await self.desk.ledger.last_loads(list(self.sources))).items():
             self.events.last_loaded(name, moment)
-        if predecessor is not None:
-            await self.desk.ledger.leases.succeed(predecessor)
         await self.finish_abandoned()
 
     async def finish_abandoned(self) -> None:
@@ -62,6 +67,18 @@ class Engine:
         """
         await recover(self.desk.ledger, self.desk.loader, self.events, list(self.sources))
         await finish_actions(self.desk)
+
+    def change_sources(self, sources: Sequence[SourceSpec]) -> None:
+        """Work by these from now on; nobody may be at work by the others."""
+        new = {source.name: source for source in sources}
+        for name in self.sources.keys() - new.keys():
+            self.events.metrics.remove_source(name)
+        for source in sources:
+            self.events.metrics.add_source(source.name, source.overdue_after)
+        self.sources.clear()
+        self.sources.update(new)
+        self.desk.forget_rules()
+        self.desk.loader.forget_sources()
 
     async def _prepare_source(self, source: SourceSpec) -> None:
         """One source that MongoDB refuses keeps no other from loading; its files wait."""

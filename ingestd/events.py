@@ -315,8 +315,16 @@ class Events:
     def drain_cut_short(self, files: Sequence[str]) -> None:
         self._log.warning("stopped before these files ended; they go on at restart", files=files)
 
-    def reload_ignored(self) -> None:
-        self._log.warning("SIGHUP changes nothing", hint="restart to read the configuration again")
+    def reloaded(self, sources: Sequence[str], needs_restart: Sequence[str]) -> None:
+        """The configuration was read again: which sources changed, and what was not taken up."""
+        tell = self._log.warning if needs_restart else self._log.info
+        tell("configuration reloaded", changed_sources=sources, needs_restart=needs_restart)
+
+    def reload_refused(self, mistakes: Sequence[str]) -> None:
+        self._log.error(
+            "configuration not reloaded: the old one stays", mistakes=mistakes,
+            hint="mend it and reload again; `ingestd check` tells the same",
+        )  # fmt: skip
 
     def progressed(self) -> None:
         """A chunk or a file moved on."""

@@ -60,6 +60,11 @@ class Loader:
                 raise
         self._prepared.add(source.name)
 
+    def forget_sources(self) -> None:
+        """The sources have changed: each is prepared anew."""
+        for known in (self._prepared, self._indexed, self._refusals):
+            known.clear()
+
     async def _prepare(self, source: SourceSpec) -> None:
         await self._index(source.name, ("processed_at", "_id"))
         if source.load.mode == "upsert":

@@ -41,6 +41,9 @@ def configure(
     if error_file is not None:
         handlers.append(_error_handler(error_file, shared))
     root = logging.getLogger()
+    for handler in root.handlers:
+        if isinstance(handler, logging.handlers.RotatingFileHandler):
+            handler.close()
     root.handlers[:] = handlers
     root.setLevel(level.upper())
     for noisy in ("pymongo", "watchfiles", "asyncio", "aiohttp.access"):

@@ -3,6 +3,8 @@
 Labels are bounded by the configuration: never a file name, never a value from a row.
 """
 
+from contextlib import suppress
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from ingestd.records import FileState
@@ -157,6 +159,15 @@ class Metrics:
             registry=of,
         )
         self.build_info = Gauge("ingestd_build_info", "Version", ("version",), registry=of)
+
+    def remove_source(self, source_name: str) -> None:
+        """Nothing is expected of a source any more; what it has done stays counted."""
+        for metric in (
+            self.files_waiting, self.files_blocked, self.last_file_seconds,
+            self.overdue_after_seconds,
+        ):  # fmt: skip
+            with suppress(KeyError):
+                metric.remove(source_name)
 
     def add_source(self, source_name: str, overdue_after_s: float | None) -> None:
         """Make a source's series exist at 0, so that rates and alerts see its first event."""

@@ -6,6 +6,7 @@ dropped: the manager notices silence by itself, and the work goes on.
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -17,6 +18,11 @@ _SEND_LIMIT_S = 0.5
 def ready() -> None:
     """Start-up is over: units ordered after this one may start."""
     _notify("READY=1")
+
+
+def reloading() -> None:
+    """The configuration is read again; ``ready`` says when that is over."""
+    _notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 def stopping() -> None:

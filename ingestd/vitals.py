@@ -27,11 +27,16 @@ class Vitals:
     is_ready: bool = False
     """MongoDB was reached, and files are taken."""
     is_stopping: bool = False
+    configuration_mistakes: tuple[str, ...] = ()
+    """Why the configuration was not taken up when it was read again."""
+    outdated: tuple[str, ...] = ()
+    """Settings that are others in the configuration, and need a restart."""
     _started_at: float = field(default_factory=time.monotonic)
 
     def checks(self) -> Sequence[Check]:
         """One per dependency, one per source."""
         return [
+            self._configuration(),
             self._mongodb(),
             self._workers(),
             self._watching(),
@@ -64,6 +69,12 @@ class Vitals:
                 for job in in_flight
             ],
         }
+
+    def _configuration(self) -> Check:
+        """Whatever stands there by now, the daemon works by one without mistakes."""
+        notices = [f"not reloaded: {mistake}" for mistake in self.configuration_mistakes]
+        notices += [f"{name} is changed, and needs a restart" for name in self.outdated]
+        return Check("configuration", is_ok=True, notices=notices)
 
     def _mongodb(self) -> Check:
         settings = self.engine.settings.mongo

@@ -1,5 +1,6 @@
 """``ingestd run``."""
 
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -11,13 +12,20 @@ from ingestd.daemon import serve
 from ingestd.errors import ConfigError, Problem
 from ingestd.events import Events
 from ingestd.metrics import Metrics
+from ingestd.reload import Configuration
 
 
 def run_daemon(location: Path | None, *, as_json: bool) -> int:
     """Run until a signal says stop; returns the exit code."""
-    settings, sources = require_compiled(location)
-    _configure_logs(settings.logs, as_json=as_json)
-    return anyio.run(serve, settings, sources, Events(Metrics()))
+    read = partial(_read, location, as_json=as_json)
+    return anyio.run(serve, read(), read, Events(Metrics()))
+
+
+def _read(location: Path | None, *, as_json: bool) -> Configuration:
+    """The configuration; the log is opened by it, anew if it was open."""
+    configuration = Configuration(*require_compiled(location))
+    _configure_logs(configuration.settings.logs, as_json=as_json)
+    return configuration
 
 
 def _configure_logs(settings: LogSettings, *, as_json: bool) -> None:

@@ -78,6 +78,10 @@ class Desk:
             self._rules[source.name] = Rules(pickle.dumps(source), source.config_hash)
         return self._rules[source.name]
 
+    def forget_rules(self) -> None:
+        """The sources have changed."""
+        self._rules.clear()
+
     def plan(self, source: SourceSpec, file: ClaimedFile, layout: FileLayout) -> Plan:
         """What workers need to know of a file: its source, with the columns that it adds."""
         run = Run(

@@ -1,6 +1,7 @@
 """The machine's bad days, each the real thing: told while they last, over by themselves."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from harness import DaemonProcess, NewDaemon
-from orders import HEADER, SOURCE, files_below, order_id
+from orders import HEADER, SOURCE, files_below, mistakes, order_id, write_orders
 
 SOON = "\n[errors]\nretry_delay = 0.2\n"
 STEP = """
@@ -119,3 +120,68 @@ def test_full_disks_are_told_and_files_go_their_ways_when_there_is_room(
         require_well(daemon)
         assert files_below(daemon.inbox) == []
         assert daemon.stop() == 0
+
+
+# signals
+
+
+def test_a_reload_takes_up_changed_new_and_removed_sources(new_daemon: NewDaemon) -> None:
+    orders = SOURCE.format(top="")
+    daemon = new_daemon(orders, orders.replace("orders", "returns")).start()
+    daemon.drop("orders/before.csv", orders_text(5))
+    daemon.wait_for_file("before.csv")
+    daemon.configure(orders.replace("max = 100_000", "max = 1"), orders.replace("orders", "stock"))
+    daemon.signal(signal.SIGHUP)
+    (told,) = daemon.wait_for(lambda: daemon.log("configuration reloaded"), "the reload")
+    assert (told["changed_sources"], told["needs_restart"]) == (["orders", "returns", "stock"], [])
+    daemon.drop("orders/after.csv", orders_text(5, 10))
+    daemon.drop("stock/first.csv", orders_text(5))
+    daemon.wait_for_file("first.csv")
+    assert daemon.wait_for_file("after.csv")["error_count"] == 5
+    assert daemon.get("/sources/returns")[0] == 404
+    assert daemon.get("/data/stock")[0] == 200
+    require_well(daemon)
+    assert daemon.stop() == 0
+
+
+def test_a_broken_configuration_is_not_taken_up_and_told_until_it_is_mended(
+    new_daemon: NewDaemon,
+) -> None:
+    orders = SOURCE.format(top="")
+    daemon = new_daemon(orders).start()
+    daemon.options = {**daemon.options, "load.writers": 2}
+    daemon.configure(orders.replace('"float64"', '"flaot64"'))
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for(lambda: notices(daemon), "the notice")
+    assert "flaot64" in notices(daemon)
+    assert len(daemon.log("configuration not reloaded: the old one stays")) == 1
+    daemon.drop("orders/a.csv", orders_text(5))
+    daemon.wait_for_file("a.csv")
+    daemon.configure(orders)
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for(lambda: "load.writers is changed, and needs" in notices(daemon), "the notice")
+    daemon.configure(orders)
+    assert daemon.get("/health")[0] == 200
+
+
+def notices(daemon: DaemonProcess) -> str:
+    return "; ".join(daemon.check("configuration").get("notices", ()))
+
+
+def test_a_file_at_work_when_the_configuration_is_reloaded_is_loaded_by_one_of_the_two(
+    new_daemon: NewDaemon, tmp_path: Path
+) -> None:
+    orders = write_orders(tmp_path / "dropped.csv", 60_000, bad_rate=0.01)
+    source = SOURCE.format(top="")
+    daemon = new_daemon(source, refine__chunk_bytes=2**16).start()
+    daemon.drop("orders/orders.csv", orders.path)
+    daemon.wait_for(lambda: daemon.files(state="loading"), "the load to begin")
+    for _ in range(3):
+        daemon.configure(source, source.replace("orders", "returns"))
+        daemon.signal(signal.SIGHUP)
+        daemon.configure(source)
+        daemon.signal(signal.SIGHUP)
+    daemon.wait_for_file("orders.csv")
+    assert daemon.stop() == 0
+    assert daemon.uri
+    assert mistakes(orders, daemon.uri, daemon.database, daemon.root) == []

@@ -17,7 +17,7 @@ LEVELS = (
      "ledger", "visible", "load", "rejects", "access"),
     ("pipeline", "wayback", "engine"),
     ("api",),
-    ("vitals", "systemd", "daemon", "cli", "demo", "__main__"),
+    ("shift", "vitals", "reload", "systemd", "daemon", "cli", "demo", "__main__"),
 )  # fmt: skip
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}
 
