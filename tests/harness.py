@@ -45,6 +45,7 @@ class Mongod:
     directory: Path
     is_replica_set: bool = True
     parameters: Sequence[str] = ()
+    oplog_mb: int = 256
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
@@ -59,6 +60,13 @@ class Mongod:
         return self
 
     def start(self) -> "Mongod":
+        """Start it, and wait until it takes writes."""
+        self.launch()
+        wait_for(self._is_primary, "mongod to become primary")
+        return self
+
+    def launch(self) -> "Mongod":
+        """Start it."""
         self.reserve()
         self.directory.mkdir(exist_ok=True)
         binary = find_mongod()
@@ -67,14 +75,14 @@ class Mongod:
             *tether(), str(binary), "--dbpath", str(self.directory),
             "--logpath", str(self.directory / "mongod.log"), "--logappend",
             "--bind_ip", "127.0.0.1", "--port", str(self.port), "--nounixsocket", "--quiet",
-            *(("--replSet", "tests", "--oplogSize", "256") if self.is_replica_set else ()),
+            "--oplogSize", str(self.oplog_mb),
+            *(("--replSet", "tests") if self.is_replica_set else ()),
             "--wiredTigerCacheSizeGB", "0.25",
             *(arg for one in self.parameters for arg in ("--setParameter", one)),
             "--setParameter", "diagnosticDataCollectionEnabled=false",
             # How long a transaction may stay that nobody is left to finish; the default is 60.
             "--setParameter", "transactionLifetimeLimitSeconds=2",
         ], stdout=subprocess.DEVNULL)  # fmt: skip
-        wait_for(self._is_primary, "mongod to become primary")
         return self
 
     def _is_primary(self) -> bool:
@@ -90,7 +98,8 @@ class Mongod:
 
     def command(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """What it answers to a command on ``admin``."""
-        with MongoClient[Any]("127.0.0.1", self.port, directConnection=True) as client:
+        options = {"directConnection": True, "serverSelectionTimeoutMS": 1000}
+        with MongoClient[Any]("127.0.0.1", self.port, **options) as client:
             return dict(client.admin.command(command))
 
     def signal(self, number: signal.Signals) -> None:
