@@ -31,9 +31,11 @@ class _Lines:
 
 
 def find_cuts(
-    content: Content, rest: bytes, start: Position
+    content: Content, rest: bytes, start: Position, see: Callable[[bytes], None] | None = None
 ) -> Iterator[tuple[Position, Position]]:
     """Cut the rest of a file, which begins with ``rest``, into runs of whole lines.
+
+    ``see`` is shown the lines of each of them.
 
     Raises:
         FileRefused: there is no record in it, or no line end.
@@ -44,6 +46,8 @@ def find_cuts(
         whole = len(rest) if is_final else rest.rfind(b"\n") + 1
         end = _after(end, rest[:whole])
         if end.row > start.row:
+            if see is not None:
+                see(rest[:whole])
             yield start, end
             start = end
         rest = rest[whole:] + (b"" if is_final else content.read())

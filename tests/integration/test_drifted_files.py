@@ -257,16 +257,20 @@ async def load_keys(world: World, policy: str) -> FileResult:
     return await world.configured(json_source(policy)).load("a.ndjson", content)
 
 
-async def test_new_keys_of_the_first_row_are_told(world: World) -> None:
+NEW_KEYS = ["channel", "tags", "seen", "a.b"]
+
+
+async def test_new_keys_of_all_rows_are_told(world: World) -> None:
     await load_keys(world, "ignore")
     assert documents(world) == TWO
-    assert drift(world) == {"new": ["channel", "tags"]}
+    assert drift(world) == {"new": NEW_KEYS}
 
 
-async def test_new_keys_of_the_first_row_are_added(world: World) -> None:
+async def test_new_keys_of_all_rows_are_added(world: World) -> None:
     await load_keys(world, "add")
+    none = dict.fromkeys(["channel", "tags", "seen", "a_b"])
     assert documents(world) == [
-        TWO[0] | {"channel": "web", "tags": '["x",1]'}, TWO[1] | {"channel": None, "tags": None},
+        TWO[0] | none | {"channel": "web", "tags": '["x",1]'}, TWO[1] | none | {"a_b": '{"c":1}'},
     ]  # fmt: skip
 
 
@@ -277,11 +281,30 @@ async def test_new_keys_of_every_row_are_rescued_as_they_are(world: World) -> No
     ]  # fmt: skip
 
 
-async def test_new_keys_fail_the_file_where_they_may_not_be(world: World) -> None:
+async def test_new_keys_of_any_row_fail_the_file_where_they_may_not_be(world: World) -> None:
     result = await load_keys(world, "fail")
     assert (result.state, result.message) == (
-        FileState.FAILED, "the source does not have 'channel', 'tags'",
+        FileState.FAILED, "the source does not have 'channel', 'tags', 'seen', 'a.b'",
     )  # fmt: skip
+    spec, late = json_source("fail"), b'{"id":1,"amount":1,"note":"a"}\n' * 50_000
+    result = await world.configured(spec).load("b.ndjson", late + b'{"id":2,"late":1}\n')
+    assert result.message == "the source does not have 'late'"
+
+
+@pytest.mark.parametrize(
+    "odd", [b'{"id":1,"id":2,"seen":1}', b"[1]", b'{"id":', b'{"id":[{"seen":1}]}', b"\xff", b"5"]
+)
+async def test_keys_are_told_of_rows_beside_odd_ones(world: World, odd: bytes) -> None:
+    text = odd + b'\n{"id":1,"amount":1.5,"note":"a","channel":1}\n'
+    await world.configured(json_source("ignore")).load("a.ndjson", text)
+    assert documents(world)[-1] == TWO[0]
+    assert "channel" in (drift(world) or {})["new"]
+
+
+async def test_a_file_without_any_known_key_is_one_of_another_source(world: World) -> None:
+    result = await world.configured(json_source("ignore")).load("a.ndjson", b'{"x":1}\n{"y":2}\n')
+    assert result.state == FileState.FAILED
+    assert "lacks 'id', 'amount', 'note'; it has 'x', 'y'" in result.message
 
 
 @pytest.mark.parametrize("odd", [b"", b'{"amount":0,"note":[1]}\n'])

@@ -151,7 +151,7 @@ def test_rows_that_cannot_be_read_are_told(write: Write) -> None:
     ("content", "reason"),
     [
         ("[]", "empty"),
-        ("[[1, 2]]", "first element of the array is no object"),
+        ("[[1, 2]]", "no line or element of the file is a JSON object"),
         ('{"a"\n', "is no JSON from element 1 on"),
         (lines({}, {}), "no row that can be read: all are empty"),
         (json.dumps([{f"k{n}": 1} for n in range(1001)]), "more than 1000 different keys"),

@@ -253,3 +253,29 @@ async def test_tabs_separate_the_cells_of_tsv(world: World) -> None:
     world = world.configured(source(format="tsv"))
     await world.load("a.tsv", csv((1, 1.5, "a b")).replace(b",", b"\t"))
     assert [(row["id"], row["note"]) for row in world.rows()] == [(1, "a b")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        (b'{\n "id": 1\n}\n{\n "id": 2\n}\n', "over several lines", 'format = "json"'),
+        (b'[\n {"id": 1},\n {"id": 2}\n]\n', "over several lines", 'format = "json"'),
+        (b'[{"id": 1}, {"id": 2}]', "no line or element", 'format = "json"'),
+        (b"id,amount\n1,2\n", "no line or element", "another source"),
+    ],
+)
+async def test_json_that_is_not_one_object_per_line_is_refused_with_a_hint(
+    world: World, content: bytes, message: str, hint: str
+) -> None:
+    result = await world.configured(rows_of("ndjson")).load("a.ndjson", content)
+    assert (result.state, message in result.message) == (FileState.FAILED, True), result.message
+    assert hint in result.hint
+
+
+@pytest.mark.parametrize(
+    "first", [b"[1]", b"null", b"# rows", b'{"id":', b'"id"', b"\xef\xbb\xbf5"]
+)
+async def test_a_first_line_that_is_no_object_is_refused_alone(world: World, first: bytes) -> None:
+    result = await world.configured(rows_of("ndjson")).load("a.ndjson", first + b'\n{"id": 2}\n')
+    assert (result.counts.success_count, result.counts.error_count) == (1, 1), result.message
+    assert world.ids() == [2]
