@@ -12,13 +12,13 @@ from ingestd.connection import open_mongo
 from ingestd.cores import usable_cores
 from ingestd.errors import StoreRefused
 from ingestd.events import Events
-from ingestd.ledger import Ledger
+from ingestd.ledger import COLLECTIONS, Ledger
 from ingestd.load import Loader
 from ingestd.mongo import Mongo
 from ingestd.pipeline import Desk, Done, Pipeline, recover
 from ingestd.pipeline.putaway import PutAway
 from ingestd.refine import warm
-from ingestd.rejects import Rejects
+from ingestd.rejects import ERRORS, Rejects
 from ingestd.wayback import finish_actions
 from ingestd.workers import ProcessSlots, WorkerLimits
 
@@ -43,7 +43,8 @@ class Engine:
         Raises:
             StoreRefused: MongoDB does not let us.
         """
-        server = await self.mongo.patiently("connecting", self.mongo.connect)
+        connect = partial(self.mongo.connect, *COLLECTIONS, ERRORS)
+        server = await self.mongo.patiently("connecting", connect)
         is_embedded = self.settings.mongo.uri is None
         self.events.mongo_connected(self.settings.mongo.database, server.version, is_embedded)
         await self.desk.ledger.prepare()

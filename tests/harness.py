@@ -45,6 +45,7 @@ class Mongod:
     directory: Path
     is_replica_set: bool = True
     parameters: Sequence[str] = ()
+    arguments: Sequence[str] = ()
     oplog_mb: int = 256
     port: int = 0
     process: subprocess.Popen[bytes] | None = None
@@ -81,7 +82,7 @@ class Mongod:
             *(arg for one in self.parameters for arg in ("--setParameter", one)),
             "--setParameter", "diagnosticDataCollectionEnabled=false",
             # How long a transaction may stay that nobody is left to finish; the default is 60.
-            "--setParameter", "transactionLifetimeLimitSeconds=2",
+            "--setParameter", "transactionLifetimeLimitSeconds=2", *self.arguments,
         ], stdout=subprocess.DEVNULL)  # fmt: skip
         return self
 

@@ -21,10 +21,11 @@ from ingestd.ledger.entry import (
     path_in,
 )
 from ingestd.ledger.leases import THIS_PROCESS, Leases, Owner, name_of
-from ingestd.ledger.ledger import BY_STATE, Commit, Ending, Ledger
+from ingestd.ledger.ledger import BY_STATE, COLLECTIONS, Commit, Ending, Ledger
 
 __all__ = [
     "BY_STATE",
+    "COLLECTIONS",
     "FILES",
     "SOURCES",
     "THIS_PROCESS",

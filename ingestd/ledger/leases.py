@@ -15,14 +15,14 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
 from typing import Any
 
 import anyio
 
-from ingestd.errors import FileTaken
+from ingestd.errors import FileTaken, StoreRefused
 from ingestd.ledger.entry import FILES
 from ingestd.mongo import Document, Mongo
 from ingestd.records import ClaimedFile
@@ -143,14 +143,15 @@ class Leases:
                 yield
             finally:
                 group.cancel_scope.cancel()
-                with anyio.move_on_after(_GOODBYE_S, shield=True):
+                with anyio.move_on_after(_GOODBYE_S, shield=True), suppress(StoreRefused):
                     await self.end(self.me.id)
 
     async def _keep(self) -> None:
         while True:
             await anyio.sleep(self.lease_s / 3)
             if self._held:
-                await self.assure()
+                with suppress(StoreRefused):  # who needs the lease hears it, file by file
+                    await self.assure()
 
     # what others have
 

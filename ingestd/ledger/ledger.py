@@ -17,8 +17,15 @@ from ingestd.ledger.actions import Actions
 from ingestd.ledger.attempts import Attempts
 from ingestd.ledger.claims import Claims, IsThere
 from ingestd.ledger.duplicates import Duplicates
-from ingestd.ledger.entry import FILES, count_fields, now, path_fields, progress_fields
-from ingestd.ledger.leases import THIS_PROCESS, Leases, Owner, taken
+from ingestd.ledger.entry import (
+    FILES,
+    SOURCES,
+    count_fields,
+    now,
+    path_fields,
+    progress_fields,
+)
+from ingestd.ledger.leases import LEASES, THIS_PROCESS, Leases, Owner, taken
 from ingestd.ledger.runs import Runs
 from ingestd.mongo import Document, Mongo
 from ingestd.records import COMMITTED, NO_DRIFT, ClaimedFile, Counts, Drift, FileState, Position
@@ -70,6 +77,10 @@ class Commit:
     is_replacing: bool
     """Of the files of that name, only the one that arrived last may be seen."""
     drift: Drift = NO_DRIFT
+
+
+COLLECTIONS = (FILES, SOURCES, LEASES)
+"""What it is kept in."""
 
 
 class Ledger:

@@ -48,8 +48,9 @@ _HINTS = {
 }  # fmt: skip
 _ENTRY = (18, 8000)
 """Answers to a login that failed; 8000 is what Atlas says."""
+_NO_LOGIN = "requires authentication"
 _HINTS_BY_WORDS = {
-    "requires authentication": "name a user and a password in mongo.uri",
+    _NO_LOGIN: "mongo.uri has to name a user, with password, that MongoDB knows",
     "SSL": "compare tls and tlsCAFile in mongo.uri with net.tls of MongoDB",
     "replica set name": "replicaSet in mongo.uri is not what that replica set is called",
     "replica set member": _ELECTION,
@@ -59,6 +60,8 @@ _HINTS_BY_WORDS = {
 }
 """Where the driver has words only."""
 _TIMEOUTS = re.compile(r" \(configured timeouts: [^)]*\)")
+_COMMAND = re.compile(r'\{ (\w+): "([^"]+)".*')
+"""Of a command that MongoDB repeats, what it does with which collection is enough."""
 _DUPLICATE_KEY = 11000
 
 
@@ -100,6 +103,8 @@ def errors_mapped(doing: str) -> Iterator[None]:
     except errors.ConfigurationError as error:
         raise _no_entry(doing, error) from error
     except (errors.PyMongoError, BSONError, ValueError, OverflowError) as error:
+        if "after close" in str(error):  # meanwhile somebody logged in anew
+            raise AnswerLost(f"{doing}: {_short(error)}", "it is tried again") from error
         raise StoreRefused(f"{doing}: {_short(error)}", "see the MongoDB log") from error
 
 
@@ -111,7 +116,8 @@ def _refusal(doing: str, error: errors.OperationFailure) -> StoreAway | StoreRef
     text = f"{doing}: MongoDB answered: {reason} (code {code})"
     if _is_passing(error, code):
         return StoreAway(text, _HINTS.get(code, "it is tried again"))
-    kind = EntryRefused if code in _ENTRY else StoreRefused
+    is_stranger = code in _ENTRY or _NO_LOGIN in reason
+    kind = EntryRefused if is_stranger else StoreRefused
     return kind(text, _hint_of(reason, _HINTS.get(code, "see the MongoDB log")))
 
 
@@ -154,7 +160,7 @@ def _short(error: BaseException) -> str:
     for reason in (*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())):
         return str(reason.get("errmsg"))[:300]
     text = str(error).split(", Timeout:")[0].split(", full error:")[0]
-    return _TIMEOUTS.sub("", text)[:300]
+    return _COMMAND.sub(r"\1 on \2", _TIMEOUTS.sub("", text))[:300]
 
 
 def faults_of(reply: Mapping[str, Any], collection: str) -> list[WriteFault]:

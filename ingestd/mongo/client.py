@@ -29,6 +29,7 @@ from ingestd.errors import EntryRefused, StoreAway, StoreRefused
 from ingestd.events import Events
 from ingestd.mongo.answers import WriteFault, errors_mapped, faults_of
 from ingestd.mongo.patience import Absence, Patience
+from ingestd.mongo.rights import missing_rights
 from ingestd.mongo.rows import Document
 from ingestd.mongo.sequence import DocumentSequence, batches
 from ingestd.mongo.uri import open_client
@@ -57,44 +58,66 @@ class Mongo:
     """One database of one MongoDB. Every write is acknowledged by a majority and its journal."""
 
     def __init__(self, uri: str, settings: MongoSettings, events: Events) -> None:
+        self._uri = uri
         self._events = events
         self._settings = settings
-        self._client: Any = open_client(uri, settings)
         self._concern: Document = {
             "w": "majority", "j": True, "wtimeout": int(settings.write_timeout * 1000),
         }  # fmt: skip
+        self._open()
+        self._sends_sequences = True
+        self._has_transactions = False
+        self._patience = Patience(events, settings.write_timeout * _SLOW_PART, self._log_in_anew)
+
+    def _open(self) -> None:
+        self._client: Any = open_client(self._uri, self._settings)
         self._database: Any = self._client.get_database(
-            settings.database,
+            self._settings.database,
             codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
             write_concern=WriteConcern(**self._concern),
             # The ledger decides by what it reads, and readers compare it with the rows: a
             # secondary that lags, which mongo.uri may ask for, would make both wrong.
             read_preference=ReadPreference.PRIMARY,
         )
-        self._sends_sequences = True
-        self._has_transactions = False
-        self._patience = Patience(events, settings.write_timeout * _SLOW_PART)
+
+    def _log_in_anew(self) -> None:
+        """A connection whose user was dropped has no rights, also when the user is made again."""
+        self.close()
+        self._open()
 
     def close(self) -> None:
         """Give up all connections. The driver says goodbye, but not to a server that hangs."""
         with pymongo.timeout(_GOODBYE_S):
             self._client.close()
 
-    async def connect(self) -> ServerInfo:
+    async def connect(self, *collections: str) -> ServerInfo:
         """Reach the server once, and prove that document sequences still work.
 
         Raises:
-            StoreAway, StoreRefused: it is not there, or wants somebody else.
+            StoreAway, StoreRefused: it is not there, or wants somebody else; or its user lacks
+                rights on these collections.
         """
         with errors_mapped("connecting"):
             hello = await self._database.command("hello")
             version = (await self._client.server_info())["version"]
         if tuple(int(part) for part in version.split(".")[:2]) < (4, 4):
             raise EntryRefused(f"MongoDB {version} is too old", "4.4 or later is needed")
+        await self._require_rights(_SCRATCH, *collections)
         await self._prove_sequences()
         self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
         self._patience.wait_for_entry()
         return ServerInfo(version=version, is_replica_set=self._has_transactions)
+
+    async def _require_rights(self, *collections: str) -> None:
+        with errors_mapped("asking for rights"):
+            status = await self._database.command("connectionStatus", showPrivileges=True)
+        missing = missing_rights(status["authInfo"], self._settings.database, collections)
+        if missing:
+            user = status["authInfo"]["authenticatedUsers"][0]["user"]
+            raise StoreRefused(
+                f"MongoDB does not allow {user}: {', '.join(missing)}",
+                f"give it the role readWrite on the database {self._settings.database}",
+            )
 
     async def _prove_sequences(self) -> None:
         """Store two documents as one; a driver that has changed inside gets them one by one."""

@@ -38,9 +38,12 @@ class _Wait:
 class Patience:
     """Everything that waits for one MongoDB."""
 
-    def __init__(self, events: Events, slow_after_s: float) -> None:
+    def __init__(
+        self, events: Events, slow_after_s: float, log_in_anew: Callable[[], None]
+    ) -> None:
         self._events = events
         self._slow_after_s = slow_after_s
+        self._log_in_anew = log_in_anew
         self._waits: list[_Wait] = []
         self._writes: dict[object, float] = {}
         self.passing: tuple[type[IngestdError], ...] = (StoreAway,)
@@ -99,9 +102,12 @@ class Patience:
 
     def _tell(self, wait: _Wait, delay_s: float) -> None:
         self._events.mongo_retried()
-        if wait is self._oldest:
-            error = wait.error
-            self._events.mongo_away(wait.doing, error.message, error.hint, delay_s)
+        if wait is not self._oldest:
+            return
+        error = wait.error
+        self._events.mongo_away(wait.doing, error.message, error.hint, delay_s)
+        if isinstance(error, EntryRefused):
+            self._log_in_anew()
 
     @contextmanager
     def _waiting(self, wait: _Wait) -> Iterator[None]:
