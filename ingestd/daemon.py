@@ -96,7 +96,7 @@ class Daemon:
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
         """HTTP from the very start: ``/health`` is there to say what start-up waits for."""
-        engine, server = self._engine, ApiServer()
+        engine, server = self._engine, ApiServer(self._events)
         self._describe_sources()
         context = ApiContext(
             settings=engine.settings.api,

@@ -349,6 +349,18 @@ class Events:
         if times.bit_count() == 1:
             self._log.warning("token refused", reason=reason, address=address, times=times)
 
+    def connection_refused(self) -> None:
+        """One more than there may be."""
+        self.metrics.http_refused.labels("full").inc()
+
+    def certificate_renewed(self) -> None:
+        self._log.info("certificate loaded again")
+
+    def certificate_unusable(self, reason: str) -> None:
+        self._log.error(
+            "renewed certificate cannot be used", reason=reason, hint="the old one still serves"
+        )
+
     def http_failed(self, route: str, request_id: str, error: BaseException) -> None:
         self._log.error("request failed", route=route, request_id=request_id, exc_info=error)
 

@@ -136,9 +136,12 @@ class Metrics:
             buckets=_STAGE_BUCKETS_S, registry=of,
         )  # fmt: skip
         self.http_refused = Counter(
-            "ingestd_http_refused", "Requests without a token that counts", ("reason",), registry=of
+            "ingestd_http_refused",
+            "Requests without a token that counts, and connections beyond api.max_connections",
+            ("reason",),
+            registry=of,
         )
-        for reason in ("missing", "invalid", "expired"):
+        for reason in ("missing", "invalid", "expired", "full"):
             self.http_refused.labels(reason)
 
     def _declare_life(self, of: CollectorRegistry) -> None:

@@ -7,10 +7,12 @@ when MongoDB is away. What a request needs, and what it is told without, is left
 from ingestd.access.rules import access_problems, is_local, takes_anybody
 from ingestd.access.scopes import ANYBODY, Kind, Principal, Scope, parse_scope
 from ingestd.access.store import TokenBook, TokenFile
+from ingestd.access.tls import Certificate, read_certificate
 from ingestd.access.tokens import Token, new_token
 
 __all__ = [
     "ANYBODY",
+    "Certificate",
     "Kind",
     "Principal",
     "Scope",
@@ -21,5 +23,6 @@ __all__ = [
     "is_local",
     "new_token",
     "parse_scope",
+    "read_certificate",
     "takes_anybody",
 ]

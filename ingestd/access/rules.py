@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from ingestd.access.store import TokenFile
+from ingestd.access.tls import read_certificate
 from ingestd.config.settings import ApiSettings, Settings
 from ingestd.errors import ConfigError, Problem
 
@@ -25,14 +26,13 @@ def takes_anybody(api: ApiSettings) -> bool:
 
 def access_problems(settings: Settings) -> Iterator[Problem]:
     """Why the daemon must not listen as it is configured."""
-    if takes_anybody(settings.api):
-        return
     try:
+        read_certificate(settings.api)
         tokens = TokenFile(settings.paths.root).read()
     except ConfigError as error:
         yield from error.problems
         return
-    if not any(not token.is_expired for token in tokens):
+    if not takes_anybody(settings.api) and all(token.is_expired for token in tokens):
         where = settings.api.socket or settings.api.host
         yield Problem(
             "settings", "api.allow_anonymous",

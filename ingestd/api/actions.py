@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from ingestd.access import Kind
 from ingestd.api.admission import asked_by
 from ingestd.api.answers import json_response
+from ingestd.api.bodies import read_body
 from ingestd.api.context import CONTEXT
 from ingestd.api.files import as_file, find_file
 from ingestd.api.probes import Handler
@@ -43,7 +44,7 @@ async def _post(request: web.Request, act: Act, options: Options) -> web.Respons
     refuse_parameters(request)
     _refuse_foreign(request)
     context = request.app[CONTEXT]
-    given = _read_options(await request.read(), options)
+    given = _read_options(await read_body(request, context.settings.max_body), options)
     if context.mongo.is_away_since is not None:  # it would be waited for
         raise StoreAway("MongoDB is away")
     file = await find_file(request, Kind.OPERATE)

@@ -25,14 +25,12 @@ POSTS: dict[str, probes.Handler] = {
 }
 """Every endpoint that changes something."""
 
-_MAX_BODY_BYTES = 2**20
-
 
 def create_app(context: ApiContext) -> web.Application:
     """The HTTP API over what the daemon gives it."""
     app = web.Application(
         middlewares=[middleware.observe, middleware.explain, admission.admit],
-        client_max_size=_MAX_BODY_BYTES,
+        client_max_size=context.settings.max_body,
     )
     app[CONTEXT] = context
     app[admission.DOOR] = admission.Door(context.settings, context.desk.settings.paths.root)

@@ -1,5 +1,6 @@
 """The HTTP server: started on an address, stopped with grace."""
 
+import asyncio
 import errno
 import logging
 import os
@@ -10,55 +11,87 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from ingestd.access import Certificate, read_certificate
+from ingestd.api.connections import Connections
 from ingestd.api.listeners import listener_on
 from ingestd.config.settings import ApiSettings
 from ingestd.errors import ConfigError, Problem
+from ingestd.events import Events
 
-KEEPALIVE_S = 75.0
-"""Idle connections; longer than the 60 s of the usual reverse proxies."""
 SHUTDOWN_S = 5.0
 """What requests in flight get when the server stops."""
-MAX_LINE_BYTES = 2**14
+_HANDSHAKE_S = 10.0
+_LINGER_S = 10.0
+"""How long the rest of a refused body is read, so that the client gets to see why."""
 
 
 @dataclass(slots=True)
 class ApiServer:
     """One listening socket and its connections."""
 
+    events: Events
     _runner: web.AppRunner | None = None
+    _listener: asyncio.Server | None = None
 
     async def start(self, app: web.Application, settings: ApiSettings) -> str:
         """Listen; returns the base URL. Port 0 takes a free one.
 
         Raises:
-            ConfigError: the address cannot be had.
+            ConfigError: the address or the certificate cannot be had.
         """
-        runner = web.AppRunner(
-            app, handle_signals=False, access_log=None, keepalive_timeout=KEEPALIVE_S,
-            shutdown_timeout=SHUTDOWN_S, max_line_size=MAX_LINE_BYTES, logger=_quiet_logger(),
-        )  # fmt: skip
-        await runner.setup()
+        certificate = read_certificate(settings)
+        self._runner = _runner(app, settings)
+        await self._runner.setup()
+        assert self._runner.server is not None
+        connections = Connections(self._runner.server, settings, certificate, self.events)
         try:
-            await _site(runner, settings).start()
+            self._listener = await _listen(connections, settings, certificate)
         except OSError as error:
-            await runner.cleanup()
+            await self.stop()
             raise ConfigError((_explained(error, settings),)) from error
-        self._runner = runner
         if settings.socket is not None:
             return f"unix:{settings.socket}"
-        return _base_url(settings.host, runner.addresses[0][1])
+        scheme = "http" if certificate is None else "https"
+        return f"{scheme}://{_host(settings.host)}:{self._listener.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         """Take no more requests, end those in flight, close."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
 
-def _site(runner: web.AppRunner, settings: ApiSettings) -> web.BaseSite:
-    if settings.socket is None:
-        return web.TCPSite(runner, settings.host, settings.port)
-    return web.SockSite(runner, _bound(settings.socket, int(settings.socket_mode, 8)))
+def _runner(app: web.Application, settings: ApiSettings) -> web.AppRunner:
+    return web.AppRunner(
+        app, handle_signals=False, access_log=None, logger=_quiet_logger(),
+        shutdown_timeout=SHUTDOWN_S, keepalive_timeout=settings.idle_timeout,
+        max_line_size=settings.max_url, max_field_size=settings.max_header,
+        max_headers=settings.max_headers, auto_decompress=False,
+        lingering_time=min(_LINGER_S, settings.stall_timeout),
+    )  # fmt: skip
+
+
+async def _listen(
+    connections: Connections, settings: ApiSettings, certificate: Certificate | None
+) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    tls = None if certificate is None else certificate.context
+    handshake_s = None if tls is None else _HANDSHAKE_S
+    if settings.socket is not None:
+        bound = _bound(settings.socket, int(settings.socket_mode, 8))
+        return await loop.create_unix_server(
+            connections, sock=bound, ssl=tls, ssl_handshake_timeout=handshake_s
+        )
+    server = await loop.create_server(
+        connections, settings.host, settings.port, ssl=tls, ssl_handshake_timeout=handshake_s
+    )
+    for listening in server.sockets:  # a connection inherits it: tcp(7)
+        stall_ms = int(settings.stall_timeout * 1000)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_ms)
+    return server
 
 
 def _bound(path: Path, mode: int) -> socket.socket:
@@ -88,10 +121,10 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
-def _base_url(host: str, port: int) -> str:
+def _host(host: str) -> str:
     """What a client on this machine types; an address that means "all" is no place to go."""
     name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104
-    return f"http://[{name}]:{port}" if ":" in name and "[" not in name else f"http://{name}:{port}"
+    return f"[{name}]" if ":" in name and "[" not in name else name
 
 
 def _explained(error: OSError, settings: ApiSettings) -> Problem:

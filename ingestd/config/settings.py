@@ -135,10 +135,22 @@ class ApiSettings(Section):
     host: str = Field(default="127.0.0.1", min_length=1)
     port: int = Field(default=8080, ge=0, le=65535)
     socket: ConfiguredPath | None = None
-    """A Unix socket instead of host and port; in ``Settings`` absolute, like ``error_file``."""
+    """A Unix socket instead of host and port; in ``Settings`` absolute, as all paths."""
     socket_mode: SocketMode = "0660"
     allow_anonymous: bool | None = None
     """Whether requests need no token; ``None``: where only this machine can send them."""
+    tls_certificate: ConfiguredPath | None = None
+    tls_key: ConfiguredPath | None = None
+    tls_client_ca: ConfiguredPath | None = None
+    max_connections: int = Field(default=1000, ge=1, le=100_000)
+    idle_timeout: Seconds = Field(default=75.0, gt=0)
+    """How long a connection may take until a whole request head is there."""
+    stall_timeout: Seconds = Field(default=60.0, gt=0)
+    """How long a client may send nothing of a body, or take nothing of an answer."""
+    max_url: Bytes = Field(default=2**14, ge=2**10, le=2**20)
+    max_header: Bytes = Field(default=2**13, ge=2**10, le=2**20)
+    max_headers: int = Field(default=64, ge=16, le=1024)
+    max_body: Bytes = Field(default=2**20, ge=2**10, le=2**26)
     query_timeout: Seconds = Field(default=10.0, gt=0)
 
 
@@ -185,10 +197,11 @@ class Settings(BaseSettings):
 
     @field_validator("api")
     @classmethod
-    def _place_socket(cls, api: ApiSettings, info: ValidationInfo) -> ApiSettings:
-        if api.socket is None or "paths" not in info.data:
-            return api
-        return api.model_copy(update={"socket": info.data["paths"].root / _expand(api.socket)})
+    def _place_api_files(cls, api: ApiSettings, info: ValidationInfo) -> ApiSettings:
+        root = info.data["paths"].root if "paths" in info.data else Path("/")
+        names = ("socket", "tls_certificate", "tls_key", "tls_client_ca")
+        given = {name: path for name in names if (path := getattr(api, name)) is not None}
+        return api.model_copy(update={n: root / _expand(path) for n, path in given.items()})
 
     @field_validator("logs")
     @classmethod

@@ -135,7 +135,7 @@ async def running(
         desk=make_desk(whole, {spec.name: spec for spec in specs}, mongo, InThread()),
     )  # fmt: skip
     context = replace(context, **changes)
-    server = ApiServer()
+    server = ApiServer(events)
     try:
         if is_prepared:
             await Ledger(mongo).prepare()

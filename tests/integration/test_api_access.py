@@ -19,6 +19,8 @@ from ingestd.access import TokenFile, access_problems, new_token, parse_scope
 from ingestd.api.server import ApiServer
 from ingestd.config.settings import ApiSettings, PathSettings, Settings
 from ingestd.errors import ConfigError
+from ingestd.events import Events
+from ingestd.metrics import Metrics
 
 ROW = {"order_id": "a", "amount": 1.0, "country": "US"}
 ASKING = ApiSettings(port=0, allow_anonymous=False)
@@ -271,7 +273,7 @@ def test_tokens_are_kept_where_only_their_owner_can_read_them(
 async def test_a_unix_socket_has_the_rights_it_was_given(tmp_path: Path) -> None:
     settings = ApiSettings.model_validate({"socket": tmp_path / "api.sock", "socket_mode": "0600"})
     assert settings.socket is not None
-    server = ApiServer()
+    server = ApiServer(Events(Metrics()))
     for _ in range(2):  # the second time over what a crash left
         await server.start(web.Application(), settings)
         assert stat.S_IMODE(settings.socket.stat().st_mode) == 0o600

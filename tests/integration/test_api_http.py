@@ -19,6 +19,8 @@ from ingestd.api.health import Check
 from ingestd.api.server import ApiServer
 from ingestd.config.settings import ApiSettings
 from ingestd.errors import ConfigError
+from ingestd.events import Events
+from ingestd.metrics import Metrics
 
 ROW = {"order_id": "a", "amount": 1.0, "country": "US"}
 
@@ -351,17 +353,19 @@ async def test_a_taken_port_is_a_configuration_error_naming_who_has_it() -> None
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=r"api\.port.*is taken by .*pid \d+"):
-            await ApiServer().start(web.Application(), ApiSettings(port=port))
+            await ApiServer(Events(Metrics())).start(web.Application(), ApiSettings(port=port))
 
 
 async def test_an_address_of_another_machine_is_a_configuration_error() -> None:
     for host in ("192.0.2.1", "no.such.host.invalid"):
         with pytest.raises(ConfigError, match=r"api\.host.*no address of this machine"):
-            await ApiServer().start(web.Application(), ApiSettings(host=host, port=0))
+            await ApiServer(Events(Metrics())).start(
+                web.Application(), ApiSettings(host=host, port=0)
+            )
 
 
 async def test_the_url_of_an_ipv6_host_can_be_typed_into_a_client() -> None:
-    server = ApiServer()
+    server = ApiServer(Events(Metrics()))
     url = await server.start(web.Application(), ApiSettings(host="::1", port=0))
     try:
         async with aiohttp.ClientSession() as http, http.get(url) as response:

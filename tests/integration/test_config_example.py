@@ -31,6 +31,7 @@ CONFIG = Path(__file__).parent.parent.parent / "config"
 REFERENCE = (CONFIG / "sources" / "REFERENCE.md").read_text()
 NO_DEFAULT = {
     ("mongo", "uri"), ("refine", "workers"), ("api", "socket"), ("api", "allow_anonymous"),
+    ("api", "tls_certificate"), ("api", "tls_key"), ("api", "tls_client_ca"),
 }  # fmt: skip
 DEPENDS_ON_THE_MACHINE = {("paths", "root")}
 

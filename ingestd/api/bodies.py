@@ -1,0 +1,73 @@
+"""Bodies of requests: read within limits of size and time, and never unpacked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import hdrs, web
+
+from ingestd.api.context import CONTEXT
+from ingestd.api.problems import ProblemDocument, RequestRefused, shown
+
+_SLOWEST_BYTES_S = 1024
+"""Whoever sends less may have no end in mind; a modem was faster."""
+
+
+async def read_body(request: web.Request, most_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        RequestRefused: 408, 413 or 415.
+    """
+    return b"".join([part async for part in iterate_body(request, most_bytes)])
+
+
+async def iterate_body(request: web.Request, most_bytes: int) -> AsyncIterator[bytes]:
+    """The body as it comes; ends early by the same refusals."""
+    _refuse_packed(request)
+    if (request.content_length or 0) > most_bytes:
+        raise too_large(most_bytes)
+    loop, received = asyncio.get_running_loop(), 0
+    deadline = loop.time() + request.app[CONTEXT].settings.stall_timeout
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline + received / _SLOWEST_BYTES_S):
+                part = await request.content.readany()
+        except TimeoutError as error:
+            raise _too_slow() from error
+        if not part:
+            return
+        received += len(part)
+        if received > most_bytes:
+            raise too_large(most_bytes)
+        yield part
+
+
+def _refuse_packed(request: web.Request) -> None:
+    """A few bytes could unpack to gigabytes."""
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
+    if encoding != "identity":
+        raise RequestRefused(
+            ProblemDocument(
+                415, "content-encoding", "Not unpacked here",
+                f"a body with Content-Encoding {shown(encoding)} is not taken",
+                "send it as it is; files may be compressed themselves, as .gz, .zst, …",
+                headers={hdrs.ACCEPT_ENCODING: "identity"},
+            )
+        )  # fmt: skip
+
+
+def too_large(most_bytes: int) -> RequestRefused:
+    """413."""
+    detail = f"the body is larger than {most_bytes} bytes"
+    return RequestRefused(
+        ProblemDocument(413, "too-large", "Too large", detail, members={"limit_bytes": most_bytes})
+    )
+
+
+def _too_slow() -> RequestRefused:
+    return RequestRefused(
+        ProblemDocument(
+            408, "too-slow", "Too slow", "the body did not come in time", "see api.stall_timeout",
+            headers={hdrs.CONNECTION: "close"},
+        )
+    )  # fmt: skip
