@@ -361,6 +361,11 @@ class Events:
             "renewed certificate cannot be used", reason=reason, hint="the old one still serves"
         )
 
+    def file_received(self, source_name: str, path: Path, size_bytes: int, by: str) -> None:
+        self._log.info(
+            "file received", source=source_name, file=_shown(path), bytes=size_bytes, by=by
+        )
+
     def http_failed(self, route: str, request_id: str, error: BaseException) -> None:
         self._log.error("request failed", route=route, request_id=request_id, exc_info=error)
 

@@ -2,7 +2,17 @@
 
 from aiohttp import web
 
-from ingestd.api import actions, admission, data, files, middleware, probes, rejections, sources
+from ingestd.api import (
+    actions,
+    admission,
+    data,
+    files,
+    middleware,
+    probes,
+    rejections,
+    sources,
+    uploads,
+)
 from ingestd.api.context import CONTEXT, ApiContext
 
 ROUTES: dict[str, probes.Handler] = {
@@ -25,6 +35,9 @@ POSTS: dict[str, probes.Handler] = {
 }
 """Every endpoint that changes something."""
 
+PUTS: dict[str, probes.Handler] = {"/ingest/{source_name}/{file_name}": uploads.put_file}
+"""Every endpoint that takes a file."""
+
 
 def create_app(context: ApiContext) -> web.Application:
     """The HTTP API over what the daemon gives it."""
@@ -35,9 +48,11 @@ def create_app(context: ApiContext) -> web.Application:
     app[CONTEXT] = context
     app[admission.DOOR] = admission.Door(context.settings, context.desk.settings.paths.root)
     app.on_response_prepare.append(middleware.complete_headers)
-    app.router.add_get("/", probes.index_of([*ROUTES, *POSTS]))
+    app.router.add_get("/", probes.index_of([*ROUTES, *POSTS, *PUTS]))
     for template, handler in ROUTES.items():
         app.router.add_get(template, handler)
     for template, handler in POSTS.items():
         app.router.add_post(template, handler)
+    for template, handler in PUTS.items():
+        app.router.add_put(template, handler, expect_handler=uploads.expect_later)
     return app

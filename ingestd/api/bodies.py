@@ -1,6 +1,8 @@
 """Bodies of requests: read within limits of size and time, and never unpacked."""
 
 import asyncio
+import base64
+import re
 from collections.abc import AsyncIterator
 
 from aiohttp import hdrs, web
@@ -71,3 +73,23 @@ def _too_slow() -> RequestRefused:
             headers={hdrs.CONNECTION: "close"},
         )
     )  # fmt: skip
+
+
+def read_digest(request: web.Request) -> bytes | None:
+    """SHA-256 of the body as ``Content-Digest`` says (RFC 9530), 32 bytes; None: nothing said.
+
+    Raises:
+        RequestRefused: 400, it says something that cannot be checked.
+    """
+    given = ",".join(request.headers.getall("Content-Digest", ()))
+    if not given:
+        return None
+    found = re.search(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):\s*(?:,|$)", given)
+    if found is None:
+        raise RequestRefused(
+            ProblemDocument(
+                400, "bad-digest", "Bad Content-Digest", "only sha-256 can be checked",
+                "write it as sha-256=:<base64>:", {"allowed": ["sha-256"]},
+            )
+        )  # fmt: skip
+    return base64.b64decode(found[1])

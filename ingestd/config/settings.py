@@ -151,6 +151,7 @@ class ApiSettings(Section):
     max_header: Bytes = Field(default=2**13, ge=2**10, le=2**20)
     max_headers: int = Field(default=64, ge=16, le=1024)
     max_body: Bytes = Field(default=2**20, ge=2**10, le=2**26)
+    max_upload: Bytes = Field(default=2**34, ge=2**10)
     query_timeout: Seconds = Field(default=10.0, gt=0)
 
 

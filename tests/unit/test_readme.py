@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestd.api.app import POSTS, ROUTES
+from ingestd.api.app import POSTS, PUTS, ROUTES
 from ingestd.api.filters import OPERATORS
 from ingestd.cli import app
 from ingestd.config.settings import Section, Settings
@@ -52,7 +52,7 @@ def test_labels_in_the_table_are_those_of_the_metrics() -> None:
 
 def test_every_route_is_in_the_table_and_no_other() -> None:
     told = {route for cell in first_cells("HTTP API") for route in re.findall(r"`(/[^`]*)`", cell)}
-    assert told == {*ROUTES, *POSTS}
+    assert told == {*ROUTES, *POSTS, *PUTS}
 
 
 def test_every_filter_operator_is_told() -> None:

@@ -1,0 +1,199 @@
+"""``PUT /ingest/{source_name}/{file_name}``: a file straight into the inbox of its source."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+import anyio
+from aiohttp import hdrs, web
+from anyio import to_thread
+
+from ingestd.api.admission import asked_by
+from ingestd.api.answers import json_response
+from ingestd.api.bodies import iterate_body, read_digest
+from ingestd.api.context import CONTEXT, ApiContext
+from ingestd.api.problems import (
+    ProblemDocument,
+    RequestRefused,
+    bad_parameter,
+    shown,
+    unknown_parameter,
+)
+from ingestd.api.query import read_parameters
+from ingestd.api.sources import named_source
+from ingestd.config.quantities import parse_duration
+from ingestd.config.source import SourceSpec
+from ingestd.errors import FileUnavailable, StoreAway
+from ingestd.files import Incoming, file_id
+from ingestd.ledger import FILES, now
+from ingestd.mongo import Document
+from ingestd.records import UNFINISHED
+from ingestd.watch.patterns import compile_names, compile_pattern
+from ingestd.wayback import receipt
+
+MAX_WAIT_S = 60.0
+_LOOK_EVERY_S = 0.1
+_WRITE_BYTES = 2**20
+
+
+async def put_file(request: web.Request) -> web.Response:
+    """Store a file; 202 with where to ask for it, or 200 with its receipt after ``wait``."""
+    context, wait_s = request.app[CONTEXT], _read_wait(request)
+    source = context.sources[named_source(request)]
+    target = _target(context, source, request.match_info["file_name"])
+    since = now()
+    incoming = await _receive(request, target)
+    if source.done_marker is not None:
+        target.with_name(target.name + source.done_marker).touch()
+    context.events.file_received(source.name, target, incoming.size_bytes, asked_by(request))
+    entry = await _ended(context, source.name, target.name, since, wait_s)
+    if entry is not None:
+        return json_response(await receipt(context.desk, entry["_id"]))
+    return _accepted(source.name, incoming)
+
+
+def _accepted(source_name: str, incoming: Incoming) -> web.Response:
+    identity = file_id(source_name, incoming.sha256)
+    answer = json_response(
+        {
+            "file_id": identity, "source_name": source_name, "file": incoming.target.name,
+            "size_bytes": incoming.size_bytes, "sha256": incoming.sha256.hex(),
+            "url": f"/files/{identity}", "receipt": f"/files/{identity}/receipt",
+        },
+        202,
+    )  # fmt: skip
+    answer.headers[hdrs.LOCATION] = f"/files/{identity}"
+    return answer
+
+
+# what is asked for
+
+
+def _read_wait(request: web.Request) -> float:
+    given = read_parameters(request)
+    text = given.pop("wait", "0")
+    for name in given:
+        raise unknown_parameter(name, ("wait",))
+    try:
+        wait_s = float(str(parse_duration(text)))
+    except ValueError:
+        wait_s = -1
+    if not 0 <= wait_s <= MAX_WAIT_S:
+        raise bad_parameter("wait", f'it has to be a duration of up to {MAX_WAIT_S:g} s, as "30s"')
+    return wait_s
+
+
+def _target(context: ApiContext, source: SourceSpec, name: str) -> Path:
+    """Where the file is to lie; the watcher has to find it there, and nothing else."""
+    paths, ignore = context.desk.settings.paths, context.desk.settings.watch.ignore
+    pattern = compile_pattern(source.file_pattern, paths.inbox)
+    suffix = source.manifest.suffix if source.manifest else ""
+    data_name = name.removesuffix(suffix)
+    is_safe = name.isprintable() and "/" not in name and not name.startswith(".")
+    if not is_safe or not data_name or len(os.fsencode(name)) > 255 - len(suffix):
+        raise _bad_name(source, f"{shown(name)!r} cannot be the name of a file here")
+    if not pattern.matches((data_name,)) or compile_names(ignore)(name):
+        raise _bad_name(source, f"{shown(name)!r} is no file of {source.name}")
+    return pattern.base / name
+
+
+def _bad_name(source: SourceSpec, detail: str) -> RequestRefused:
+    members = {"file_pattern": source.file_pattern}
+    hint = "a plain name that fits the pattern, without directories and dots in front"
+    return RequestRefused(ProblemDocument(400, "bad-name", "Bad file name", detail, hint, members))
+
+
+# receiving
+
+
+async def _receive(request: web.Request, target: Path) -> Incoming:
+    """The body as that file, complete and durable; of one that is refused nothing is left."""
+    digest = read_digest(request)
+    if await to_thread.run_sync(os.path.lexists, target):
+        raise _taken(target)
+    await _invite(request)
+    try:
+        async with _incoming(target) as incoming:
+            await _store(request, incoming)
+            if digest is not None and digest != incoming.sha256:
+                raise _other_content(incoming)
+            await to_thread.run_sync(incoming.keep)
+    except FileExistsError as error:
+        raise _taken(target) from error
+    except FileUnavailable as error:
+        raise RequestRefused(
+            ProblemDocument(507, "cannot-store", "Cannot be stored", error.message, error.hint)
+        ) from error
+    return incoming
+
+
+@asynccontextmanager
+async def _incoming(target: Path) -> AsyncIterator[Incoming]:
+    incoming = Incoming(target)
+    await to_thread.run_sync(incoming.begin)
+    try:
+        yield incoming
+    finally:
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(incoming.end)
+
+
+async def _store(request: web.Request, incoming: Incoming) -> None:
+    waiting = bytearray()
+    async for part in iterate_body(request, request.app[CONTEXT].settings.max_upload):
+        waiting += part
+        if len(waiting) >= _WRITE_BYTES:
+            await to_thread.run_sync(incoming.write, bytes(waiting))
+            waiting.clear()
+    await to_thread.run_sync(incoming.write, bytes(waiting))
+
+
+async def expect_later(request: web.Request) -> None:
+    """``100 Continue`` (RFC 9110, 10.1.1) only goes out when nothing is wrong with the head."""
+
+
+async def _invite(request: web.Request) -> None:
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # nothing of the answer is sent yet
+
+
+def _taken(target: Path) -> RequestRefused:
+    detail = f"a file {target.name!r} is in the inbox already"
+    hint = "try again when it is loaded, or take another name"
+    return RequestRefused(ProblemDocument(409, "name-taken", "Name taken", detail, hint))
+
+
+def _other_content(incoming: Incoming) -> RequestRefused:
+    members = {"sha256": incoming.sha256.hex(), "size_bytes": incoming.size_bytes}
+    detail = "the body is not what Content-Digest says; nothing of it was kept"
+    return RequestRefused(
+        ProblemDocument(
+            400, "other-content", "Damaged on its way", detail, "send it again", members
+        )
+    )
+
+
+# waiting
+
+
+async def _ended(
+    context: ApiContext, source_name: str, name: str, since: datetime, wait_s: float
+) -> Document | None:
+    """The ledger entry of the file once it has ended, if it has in time."""
+    match = {
+        "source_name": source_name, "name": name, "finished_at": {"$gte": since},
+        "state": {"$nin": [state.value for state in UNFINISHED]},
+    }  # fmt: skip
+    deadline = asyncio.get_running_loop().time() + wait_s
+    while asyncio.get_running_loop().time() < deadline:
+        try:
+            if entry := await context.mongo.find_one(FILES, match):
+                return entry
+        except StoreAway:  # the file is safe, which is what was asked for
+            return None
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return None

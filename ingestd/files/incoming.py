@@ -1,0 +1,55 @@
+"""A file that is being received: nobody finds it before it is complete and durable."""
+
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ingestd.files.trouble import explaining
+from ingestd.files.write import rename_new, sync_directory, temporary_name
+
+
+@dataclass(slots=True)
+class Incoming:
+    """Hidden beside its target until it is kept. Everything raises FileUnavailable."""
+
+    target: Path
+    size_bytes: int = 0
+    _digest: Any = field(default_factory=hashlib.sha256)
+    _temporary: Path = field(init=False)
+    _file: BinaryIO = field(init=False)
+
+    def begin(self) -> None:
+        """Take up room for it."""
+        self._temporary = temporary_name(self.target, secrets.token_hex(8))
+        with explaining("unwritable_file", self._temporary):
+            self._file = open(self._temporary, "xb", buffering=0)  # noqa: SIM115 - see end()
+
+    def write(self, part: bytes) -> None:
+        """Add what came."""
+        with explaining("unwritable_file", self._temporary):
+            rest = memoryview(part)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self._digest.update(part)
+        self.size_bytes += len(part)
+
+    @property
+    def sha256(self) -> bytes:
+        """Of everything that came so far."""
+        digest: bytes = self._digest.digest()
+        return digest
+
+    def keep(self) -> None:
+        """It is complete: from now on it can be found. Raises FileExistsError."""
+        with explaining("unwritable_file", self.target):
+            os.fsync(self._file.fileno())
+            rename_new(self._temporary, self.target)
+            sync_directory(self.target.parent)
+
+    def end(self) -> None:
+        """Leave nothing behind; what was kept stays."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
