@@ -1,19 +1,16 @@
 """Whatever is killed, at any moment: every row is stored once, every refusal told once.
 
-In small what ``tests/kill_rounds.py`` does in large.
+In small what ``tests/random_kills.py`` does in large.
 """
 
-import random
 import signal
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from crash_matrix import open_stage
 from harness import DaemonProcess, Mongod, NewDaemon
-from kill_rounds import kill_while_loading
-from orders import HEADER, Orders, files_below, mistakes, write_orders
-from pymongo import MongoClient
+from orders import Orders, mistakes, write_orders
+from random_kills import round_of
 
 SMALL_STEPS = {"refine__chunk_bytes": 2**16, "load__checkpoint_interval": 0}
 """Many chunks, and the ledger told of each: whatever the moment, it hits the middle of things."""
@@ -24,53 +21,12 @@ def orders(tmp_path: Path) -> Orders:
     return write_orders(tmp_path / "orders.csv", 40_000)
 
 
-def test_restarts_after_kills_of_the_daemon_store_each_row_once(
-    new_daemon: NewDaemon, orders: Orders
-) -> None:
-    delays_s = [random.uniform(0.05, 0.8) for _ in range(3)]
-    done = kill_while_loading(new_daemon(**SMALL_STEPS), None, orders, delays_s)
-    assert done.mistakes == []
-
-
-def test_kills_of_mongodb_in_mid_load_lose_and_double_nothing(
-    new_daemon: NewDaemon, mongod: Mongod, orders: Orders
-) -> None:
-    daemon = new_daemon(uri=mongod.uri, **SMALL_STEPS)
-    done = kill_while_loading(daemon, mongod, orders, [0.3, 0.5])
-    assert done.mistakes == []
-
-
-def test_kills_while_many_small_files_load_store_each_row_once(new_daemon: NewDaemon) -> None:
-    """Small files are claimed, refined, written, committed and moved many at a time."""
-    daemon = new_daemon()
-    for n in range(200):
-        daemon.drop(f"orders/{n:03d}.csv", small_file(n))
-    for _ in range(3):
-        daemon.start()
-        time.sleep(random.uniform(0, 0.6))  # the point: a moment that nobody chose
-        daemon.kill()
-    daemon.start()
-    daemon.wait_for(lambda: not files_below(daemon.inbox), "an empty inbox")
-    assert daemon.stop() == 0
-    with MongoClient[Any](daemon.uri) as client:
-        store = client[daemon.database]
-        assert store["files"].count_documents({"state": "archived"}) == 200
-        assert store["files"].count_documents({}) == 200
-        stored = [(row["customer_id"], row["quantity"]) for row in store["orders"].find()]
-        refused = [error["raw"].split(",")[1] for error in store["errors"].find()]
-    assert sorted(stored) == [(n, row) for n in range(200) for row in range(1, 20)]
-    assert sorted(map(int, refused)) == list(range(200))
-    assert len(files_below(daemon.root / "archive")) == 200
-    assert len(files_below(daemon.root / "rejects")) == 200
-
-
-def small_file(number: int) -> bytes:
-    """Nineteen good rows and a bad one; all say which file they are of."""
-    lines = [
-        f"{row},{number},2026-01-01T00:00:00,{-1 if row == 20 else 1},DE,paid,{row},x,true,0\n"
-        for row in range(1, 21)
-    ]
-    return (HEADER + "".join(lines)).encode()
+@pytest.mark.parametrize("seed", [2, 5, 6])
+def test_random_kills_while_everything_loads_change_nothing_in_the_end(seed: int) -> None:
+    with open_stage() as stage:
+        one = round_of(seed, 5_000, 1_000)
+        played = stage.play(one.story, *one.starts)
+    assert not played.wrong, f"{one}: {played.log}"
 
 
 def test_a_killed_worker_costs_no_row(new_daemon: NewDaemon, orders: Orders) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crashes.stage import Played, Stage
-from crashes.stories import STORIES, Story
+from crashes.stories import STORIES
 from crashes.witness import Moment, Strike
 from crashes.worlds import World
 
@@ -79,14 +79,10 @@ def play(stage: Stage, name: str, strike: Strike) -> tuple[Outcome, Played]:
     played = stage.play(STORIES[name], [strike])
     steps = tuple(step for step in played.put_right_by if not step.startswith(START_UP))
     outcome = Outcome(
-        name, strike, played.fell == _wanted_hits(STORIES[name]), describe(played.found), steps,
+        name, strike, strike in played.hits, describe(played.found), steps,
         tuple(played.wrong),
     )  # fmt: skip
     return outcome, played
-
-
-def _wanted_hits(story: Story) -> int:
-    return 1 + len(story.ruins)
 
 
 def describe(world: World) -> str:

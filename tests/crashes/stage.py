@@ -35,9 +35,9 @@ _COMMAND_CODES = (0, 1, 2, 65)
 
 @dataclass
 class Played:
-    """What happened. ``fell``: how many of the strikes hit."""
+    """What happened. ``hits``: the strikes that fell; a process may end before its turn came."""
 
-    fell: int = 0
+    hits: list[Strike] = field(default_factory=list)
     found: World = field(default_factory=World)
     """The world just after the last strike."""
     put_right_by: list[str] = field(default_factory=list)
@@ -89,7 +89,7 @@ class Stage:
         played = Played()
         self._prepare(story)
         for strikes in (story.ruins, *starts) if story.ruins else starts:
-            played.fell += self._struck(story, strikes)
+            played.hits += self._struck(story, strikes)
         played.found = self._look(story)
         self._journal.unlink(missing_ok=True)
         played.wrong = self._put_right(story)
@@ -123,8 +123,8 @@ class Stage:
         for name, content in story.manual.items():
             _write(self._directory / "manual" / name, content)
 
-    def _struck(self, story: Story, strikes: Sequence[Strike]) -> int:
-        """Start what is to be struck, and wait for its end; how many strikes hit it."""
+    def _struck(self, story: Story, strikes: Sequence[Strike]) -> list[Strike]:
+        """Start what is to be struck, and wait for its end; the strikes that hit it."""
         self._journal.unlink(missing_ok=True)
         both = [*strikes, *([story.stops_at] if story.stops_at else [])]
         if story.command:
@@ -132,7 +132,7 @@ class Stage:
         else:
             self._run_until(story, story.world, both)
         self._revive_mongod()
-        return sum(f"STRIKE {strike}" in self.journal() for strike in strikes)
+        return [strike for strike in strikes if f"STRIKE {strike}" in self.journal()]
 
     def _put_right(self, story: Story) -> list[str]:
         """As an operator does it: start the daemon, and run the command again."""
@@ -214,7 +214,7 @@ class Stage:
             "paths.root": str(self.root), "paths.archive": str(self._archive),
             "mongo.uri": self._mongod.uri, "mongo.database": _DATABASE, "mongo.timeout": 2,
             "api.port": 0, "watch.settle": 0.02, "logs.format": "json", "refine.workers": 1,
-            **story.options,
+            "ledger.lease": 1, **story.options,
         }  # fmt: skip
         lines = [f"{key} = {json.dumps(value)}\n" for key, value in options.items()]
         _write(self._config / "ingestd.toml", "".join(lines).encode())

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 WRITES = ("insert", "update", "delete", "findAndModify", "createIndexes", "commitTransaction")
-_OWN = ("files", "errors", "ingestd_sources")
+_OWN = ("files", "errors", "ingestd_sources", "ingestd_leases")
 _SCRATCH = "ingestd_selftest"
 
 NAMES = {
     "createIndexes rows": "MongoDB: the indexes of a source are built",
     "createIndexes files": "MongoDB: the indexes of the ledger are built",
     "createIndexes errors": "MongoDB: the indexes of the rejections are built",
+    "findAndModify ingestd_leases*": "ledger: the lease of a process is renewed",
+    "delete ingestd_leases": "ledger: the lease of a process is ended",
+    "createIndexes ingestd_leases": "MongoDB: the indexes of the ledger are built",
     "findAndModify ingestd_sources*": "ledger: a file gets its place in time",
     "findAndModify files *duplicate_of*": "ledger: a duplicate is recorded",
-    "findAndModify files *+duplicates*": "ledger: a duplicate is counted",
+    "update files duplicates": "ledger: a duplicate is counted",
     "findAndModify files *-doing*": "ledger: an action is finished",
     "findAndModify files *doing=*": "ledger: an action is begun",
     "findAndModify files *doing.token*": "ledger: an action is taken up again",

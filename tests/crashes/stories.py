@@ -119,7 +119,7 @@ REFUSED_AGAIN = Ended("again.csv", FIRST.content, "failed", errors={})
 MONDAY = Ended("day.csv", rows(30, 6), source="daily")
 TUESDAY = Ended("day.csv", rows(40, 8, first=100), source="daily")
 OF_MONDAY = Ended("day.csv", MONDAY.content, "undone", "daily", has_rows=False)
-MEMBERS = {"may.csv": rows(150, 30), "june.csv": rows(5, 0, first=500), "x.csv": NO_SUCH_COLUMN}
+MEMBERS = {"may.csv": rows(150, 30), "june.csv": rows(5, 0, first=500), "x.csv": b"id,note\n2,b\n"}
 ARCHIVE = zipped(MEMBERS)
 UNPACKED = [
     Ended(f"all.zip/{name}", content, "failed" if name == "x.csv" else "archived")

@@ -1,10 +1,12 @@
-"""Starts ``ingestd`` processes quickly: a process that has imported everything forks them.
+"""Starts ``ingestd`` processes quickly: one that has imported the libraries it needs forks them.
 
-What comes out is a process of its own, with a session, workers and a log of its own; it ends with
-whoever started the zygote.
+Of ``ingestd`` itself nothing is imported before: what a module makes once, each process makes for
+itself. What comes out has a session, workers and a log of its own; it ends with whoever started
+the zygote.
 """
 
 import ctypes
+import importlib
 import json
 import os
 import signal
@@ -19,6 +21,11 @@ from typing import Any
 
 from crashes.witness import Orders, Strike, install
 
+_LIBRARIES = (
+    "aiofiles", "aiohttp.web", "motor.motor_asyncio", "numpy", "polars", "prometheus_client",
+    "pyarrow.compute", "pydantic_settings", "rich.console", "rich.progress", "rich.table",
+    "structlog", "typer", "watchfiles",
+)  # fmt: skip
 _PR_SET_PDEATHSIG = 1
 _TESTS = Path(__file__).parents[1]
 
@@ -95,10 +102,8 @@ def _is_running(pid: int) -> bool:
 
 def serve() -> None:
     """Fork a process per line of stdin; answer with its id, and with its exit code at its end."""
-    import ingestd.cli.actions
-    import ingestd.cli.run
-    import ingestd.daemon  # noqa: F401
-
+    for library in _LIBRARIES:
+        importlib.import_module(library)
     _end_with_parent(os.getppid())
     while line := sys.stdin.readline():
         parent, pid = os.getpid(), os.fork()
