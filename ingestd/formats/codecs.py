@@ -10,6 +10,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from ingestd.errors import FileRefused
@@ -34,11 +35,11 @@ class Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-class _GzipMember:
-    """``zlib`` in the shape of its sisters."""
+class _DeflateMember:
+    """``zlib`` in the shape of its sisters; ``frame_bits``: what stands around the data."""
 
-    def __init__(self) -> None:
-        self._inner = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    def __init__(self, frame_bits: int) -> None:
+        self._inner = zlib.decompressobj(wbits=frame_bits)
 
     @property
     def eof(self) -> bool:
@@ -84,13 +85,18 @@ class Codec:
     member: Callable[[], Decompressor]
 
 
+BZIP2 = Codec("bzip2", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), bz2.BZ2Decompressor)
 CODECS = (
-    Codec("gzip", re.compile(rb"\x1f\x8b\x08"), _GzipMember),
-    Codec("bzip2", re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)"), bz2.BZ2Decompressor),
+    Codec("gzip", re.compile(rb"\x1f\x8b\x08"), partial(_DeflateMember, 16 + zlib.MAX_WBITS)),
+    BZIP2,
     Codec("xz", re.compile(rb"\xfd7zXZ\x00"), _xz_member),
     # a frame, or one that is to be skipped (RFC 8878, section 3.1)
     Codec("zstd", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18"), _zstd_member),
 )
+
+
+DEFLATE = Codec("deflate", re.compile(rb""), partial(_DeflateMember, -zlib.MAX_WBITS))
+"""Without a frame, as parts of other files are packed."""
 
 
 def codec_of(start: bytes) -> Codec | None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileChanged, FileRefused, FileUnavailable
@@ -17,6 +16,7 @@ from ingestd.formats import foreign, zips
 from ingestd.formats.codecs import MAGIC_BYTES, codec_of, unpack
 from ingestd.formats.convert import CONVERTERS, Converter
 from ingestd.formats.limits import Limits, changed
+from ingestd.formats.streams import as_stream
 from ingestd.records import FileStat
 
 _PACKED_BYTES = 2**16
@@ -106,7 +106,7 @@ class Content:
     def as_stream(self) -> io.BufferedReader:
         """The content so far; of a plain file one can seek in it, so that is hashed beforehand."""
         if self.is_packed:
-            return io.BufferedReader(_Unpacked(self._blocks))
+            return as_stream(self._blocks)
         self._digest = hashlib.file_digest(self._stream, "sha256")
         self._stream.seek(0)
         return io.BufferedReader(io.FileIO(self._stream.fileno(), closefd=False))
@@ -115,23 +115,6 @@ class Content:
         octets = self._stream.read(size_bytes)
         self._digest.update(octets)
         return octets
-
-
-class _Unpacked(io.RawIOBase):
-    """Blocks as a stream."""
-
-    def __init__(self, blocks: Iterator[bytes]) -> None:
-        self._blocks = blocks
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._rest = self._rest or memoryview(next(self._blocks, b""))
-        size = min(len(buffer), len(self._rest))
-        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
-        return size
 
 
 def _convert(convert: Converter, stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes]:

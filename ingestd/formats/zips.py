@@ -2,14 +2,17 @@
 
 import io
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ingestd.errors import FileRefused
+from ingestd.formats.codecs import BZIP2, unpack
 from ingestd.formats.damage import refusing_damage
 
 MAGIC = b"PK\x03\x04"
@@ -60,8 +63,24 @@ def opened_members(
 
 
 def _pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    if member.compress_type == zipfile.ZIP_BZIP2:
+        yield from _unpacked_pieces(archive, member)
+        return
     with archive.open(member) as content:
         yield from iter(partial(content.read, _PIECE_BYTES), b"")
+
+
+def _unpacked_pieces(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Of bzip2 data, which ``zipfile`` would unpack into any amount of memory."""
+    packed, checksum = copy(member), 0
+    packed.compress_type, packed.file_size = zipfile.ZIP_STORED, member.compress_size
+    del packed.CRC
+    with archive.open(packed) as content:
+        for piece in unpack(BZIP2, partial(content.read, _PIECE_BYTES)):
+            checksum = zlib.crc32(piece, checksum)
+            yield piece
+    if checksum != member.CRC:
+        raise zipfile.BadZipFile(f"bad checksum of {member.filename!r}")
 
 
 def _require_different(names: Sequence[str]) -> None:

@@ -8,23 +8,29 @@ import pickle
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from backports import zstd
 from csv_world import source_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pipeline_world import World, csv, many, opened, source, stop_after_a_chunk
+from pyarrow import parquet
 
+from ingestd.config.source import SourceSpec
 from ingestd.documents import Run
 from ingestd.errors import FileRefused, FileUnavailable
 from ingestd.files import look
 from ingestd.formats import csv as csv_format
+from ingestd.formats.convert.parquet import parquet_lines
 from ingestd.formats.limits import Limits
 from ingestd.formats.octets import fill
+from ingestd.formats.zips import unzip
 from ingestd.records import FileLayout, FileState
 from ingestd.refine import Plan, refine
 
@@ -253,3 +259,34 @@ def test_refined_chunks_leave_the_bytes_behind(tmp_path: Path) -> None:
     plan = Plan(pickle.dumps(COLUMNS), layout.shape, run, SMALL)
     first = next(fill(layout.chunks, COLUMNS, SMALL))
     assert refine(plan, first).chunk == replace(first, octets=None) == layout.chunks[0]
+
+
+def test_bzip2_in_a_zip_archive_is_unpacked_in_small_pieces() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a.csv", bytes(2**26))
+    assert len(stream.getvalue()) < 1000
+    pieces = list(unzip(io.BufferedReader(stream)))
+    assert (sum(map(len, pieces)), max(map(len, pieces))) == (2**26, 2**18)
+
+
+def test_a_wrong_checksum_of_bzip2_in_a_zip_archive_is_damage() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a.csv", b"a,b\n1,2\n")
+    checksum = zlib.crc32(b"a,b\n1,2\n").to_bytes(4, "little")
+    damaged = stream.getvalue().replace(checksum, b"\0\0\0\0")
+    with pytest.raises(FileRefused, match="bad checksum"):
+        list(unzip(io.BufferedReader(io.BytesIO(damaged))))
+
+
+def test_a_column_of_parquet_that_unpacks_to_far_too_much_is_refused() -> None:
+    stream = io.BytesIO()
+    table = pa.table({"a": ["x" * 2**26]})
+    parquet.write_table(table, stream, compression="zstd", use_dictionary=False)
+    stream.seek(0)
+    spec = SourceSpec.model_validate(
+        {"name": "a", "file_pattern": "a", "format": "parquet", "schema": {"a": "string"}}
+    )
+    with pytest.raises(FileRefused, match="bytes of the column 'a' unpack to 671"):
+        list(parquet_lines(io.BufferedReader(stream), spec))

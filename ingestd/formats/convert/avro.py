@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from ingestd.config.source import ColumnSpec, ColumnTypeName, SourceSpec
 from ingestd.errors import FileRefused
+from ingestd.formats.convert.avro_blocks import MAGIC, plain_avro
 from ingestd.formats.convert.rows import (
     Row,
     decimal_options,
@@ -14,8 +15,9 @@ from ingestd.formats.convert.rows import (
     require_start,
 )
 from ingestd.formats.damage import refusing_damage
+from ingestd.formats.streams import as_stream
 
-_MAGIC, _NAME = b"Obj\x01", "an Avro file"
+_NAME = "an Avro file"
 _DAMAGED = ("damaged_avro", "the Avro file")
 _TYPES: Mapping[str, ColumnTypeName] = {
     "boolean": "bool", "int": "int32", "long": "int64", "float": "float32", "double": "float64",
@@ -35,7 +37,7 @@ def avro_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes]
         FileRefused: it is not Avro, damaged, or lacks a column of the schema; or its reader is
             not installed.
     """
-    require_start(stream, _MAGIC, _NAME)
+    require_start(stream, MAGIC, _NAME)
     with refusing_damage(*_DAMAGED):
         reader = _reader(stream)
         require_columns([field["name"] for field in _fields(reader.writer_schema)], source)
@@ -49,7 +51,7 @@ def avro_columns(stream: io.BufferedReader) -> dict[str, ColumnSpec]:
     Raises:
         FileRefused: it is not Avro, or damaged; or its reader is not installed.
     """
-    require_start(stream, _MAGIC, _NAME)
+    require_start(stream, MAGIC, _NAME)
     with refusing_damage(*_DAMAGED):
         fields = _fields(_reader(stream).writer_schema)
         declared = {field["name"]: _declared(field["type"]) for field in fields}
@@ -64,7 +66,7 @@ def _reader(stream: io.BufferedReader) -> Any:
             "missing_extra", "the file is Avro, and what reads it is not installed",
             "pip install 'ingestd[avro]', and drop the file again",
         ) from error  # fmt: skip
-    return fastavro.reader(stream)
+    return fastavro.reader(as_stream(plain_avro(stream)))
 
 
 def _fields(schema: Any) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from ingestd.config.source import ColumnSpec, ColumnTypeName, SourceSpec
+from ingestd.errors import FileRefused
 from ingestd.formats.convert.rows import (
     decimal_options,
     lines_of,
@@ -20,6 +21,8 @@ from ingestd.formats.convert.rows import (
 from ingestd.formats.damage import refusing_damage
 
 _BATCH_ROWS = 8192
+_ALWAYS_UNPACKED_BYTES = 2**25
+_MAX_RATIO = 1000
 _NAME = "a Parquet file"
 _DAMAGED = ("damaged_parquet", "the Parquet file")
 
@@ -52,9 +55,25 @@ def parquet_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[byt
     require_seekable(stream, _NAME)
     with refusing_damage(*_DAMAGED):
         file = parquet.ParquetFile(stream)
+        _require_moderate_ratio(file.metadata)
         require_columns(file.schema_arrow.names, source)
         for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
             yield from _batch_lines(batch, source)
+
+
+def _require_moderate_ratio(metadata: Any) -> None:
+    """Raises FileRefused when a column unpacks to far more than a table would."""
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            packed_bytes = column.total_compressed_size
+            unpacked_bytes = column.total_uncompressed_size
+            if unpacked_bytes > max(_ALWAYS_UNPACKED_BYTES, packed_bytes * _MAX_RATIO):
+                name = column.path_in_schema
+                raise FileRefused(
+                    "unpacks_to_too_much",
+                    f"{packed_bytes} bytes of the column {name!r} unpack to {unpacked_bytes}",
+                    "was it made to do harm? ask the sender",
+                )
 
 
 def parquet_columns(stream: io.BufferedReader) -> dict[str, ColumnSpec]:
