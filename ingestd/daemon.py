@@ -24,6 +24,7 @@ from ingestd.engine import Engine, open_engine
 from ingestd.errors import ConfigError, ExitCode, Problem
 from ingestd.events import Events
 from ingestd.ledger import THIS_PROCESS
+from ingestd.pipeline.policy import describe
 from ingestd.refine import schema_of
 from ingestd.reload import Configuration, Reread, changed_sources, needs_restart
 from ingestd.shift import Shift
@@ -155,7 +156,10 @@ class Daemon:
         """What another daemon that died has left in no inbox, nobody else would find."""
         while True:
             await anyio.sleep(self._engine.settings.ledger.lease)
-            await self._engine.finish_abandoned()
+            try:
+                await self._engine.finish_abandoned()
+            except Exception as error:  # noqa: BLE001 - it is tried again, and loading goes on
+                self._events.abandoned_left(describe(error))
 
     async def _obey_signals(self, life: TaskGroup) -> None:
         """The first signal drains, a second one is immediate; SIGHUP reloads."""

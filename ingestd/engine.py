@@ -66,6 +66,7 @@ class Engine:
 
         Files that lie in an inbox are left to the watcher: it offers them.
         """
+        await self.desk.ledger.leases.look_around()
         await recover(self.desk.ledger, self.desk.loader, self.events, list(self.sources))
         await finish_actions(self.desk)
 

@@ -184,6 +184,13 @@ class Events:
             source=document["source_name"], file=document["name"], file_id=document["_id"],
         )  # fmt: skip
 
+    def abandoned_left(self, error: Mapping[str, object]) -> None:
+        """What a daemon that died has left cannot be finished now."""
+        self._log.error(
+            "what another daemon left cannot be finished now", reason=error["message"],
+            hint=error["hint"],
+        )  # fmt: skip
+
     # actions of people
 
     def action_done(self, action: str, document: Mapping[str, object]) -> None:

@@ -41,6 +41,7 @@ class Vitals:
             self._workers(),
             self._watching(),
             self._progress(),
+            self._lease(),
             *self._sources(),
         ]
 
@@ -121,6 +122,11 @@ class Vitals:
         is_ok = age_s < limit_s or self.engine.mongo.is_away_since is not None
         reason = "" if is_ok else f"no chunk was finished for {age_s:.0f} s"
         return Check("progress", is_ok, reason, details={"files": len(self.pipeline.jobs)})
+
+    def _lease(self) -> Check:
+        """Told, not judged: a lease that ends while MongoDB is away is no trouble of its own."""
+        leases = self.engine.desk.ledger.leases
+        return Check("lease", True, details={"owner": leases.me.name, "others": leases.others})
 
     def _sources(self) -> Iterator[Check]:
         problems = self.watcher.problems()

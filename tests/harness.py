@@ -164,8 +164,10 @@ class DaemonProcess:
                 [*self.prefix, sys.executable, "-m", "ingestd", "run", "--config", config],
                 stdout=stream, stderr=stream, env=environment, start_new_session=True,
             )  # fmt: skip
-        if is_awaited:
-            self.wait_for(lambda: self.get("/health/ready")[0] == 200, "readiness")
+        return self.wait_until_ready() if is_awaited else self
+
+    def wait_until_ready(self) -> "DaemonProcess":
+        self.wait_for(lambda: self.get("/health/ready")[0] == 200, "readiness")
         return self
 
     def wait_for(

@@ -12,7 +12,7 @@ from ingestd.api.problems import RequestRefused, bad_parameter, choices, not_fou
 from ingestd.api.query import read_list_query, refuse_parameters
 from ingestd.api.rows import renderer
 from ingestd.api.walks import Walk
-from ingestd.ledger import FILES
+from ingestd.ledger import FILES, name_of
 from ingestd.mongo import Document
 from ingestd.records import FileState
 
@@ -78,7 +78,9 @@ def _unknown_file(file_id: str) -> RequestRefused:
 
 def as_file(document: Document) -> Document:
     """A ledger document for readers: every field is there, ``null`` where it means nothing."""
-    return {"file_id": document["_id"], **{name: document.get(name) for name in _SHOWN}}
+    fields = {name: document.get(name) for name in _SHOWN}
+    owner = document.get("owner")
+    return {"file_id": document["_id"], **fields, "owner": owner and name_of(owner)}
 
 
 def _readable(request: web.Request) -> list[Document]:

@@ -26,7 +26,7 @@ from ingestd.cli.screen import (
 from ingestd.config.reading import read, require
 from ingestd.errors import ExitCode
 from ingestd.export.json_text import to_json
-from ingestd.ledger import FILES
+from ingestd.ledger import FILES, name_of
 from ingestd.mongo import Document, Mongo
 from ingestd.records import FileState
 
@@ -111,8 +111,15 @@ def _row(document: Document) -> list[Text | str]:
         clean(document["_id"]), clean(document["source_name"]), short(document["name"], 60),
         state_text(clean(document["state"])), _number(document, "record_count"),
         _number(document, "success_count"), _number(document, "error_count"),
-        local_time(document.get("discovered_at")), short(error.get("message")),
+        local_time(document.get("discovered_at")),
+        short(error.get("message") or _in_hand(document)),
     ]  # fmt: skip
+
+
+def _in_hand(document: Document) -> str:
+    """Which process works on the file, if one does."""
+    owner = document.get("owner")
+    return f"in hand of {name_of(owner)}" if owner else ""
 
 
 def _number(document: Document, name: str) -> str:

@@ -43,6 +43,11 @@ class Owner:
     host: str
     pid: int
 
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return name_of(self.as_document())
+
     def as_document(self) -> Document:
         """How entries name it."""
         return {"id": self.id, "host": self.host, "pid": self.pid}
@@ -68,6 +73,8 @@ class Leases:
         self._mongo = mongo
         self._earlier = {me.id}
         """This process, and those whose place it has taken."""
+        self.others: list[str] = []
+        """Names of the other processes that had something in hand at the last look."""
         self._held: set[str] = set()
         """File ids, and tokens of actions."""
         self._renewed_at = -inf
@@ -166,10 +173,15 @@ class Leases:
     async def living(self, owners: Collection[Mapping[str, Any]]) -> set[str]:
         """The ids of those of these owners that are other processes, and still there."""
         ids = {owner["id"] for owner in owners} - {self.me.id}
-        return {lease["_id"] for lease in await self._find(ids)} if ids else set()
+        found = await self._find({"_id": {"$in": list(ids)}}) if ids else ()
+        return {lease["_id"] for lease in found}
 
-    async def _find(self, ids: Collection[str]) -> list[Document]:
-        match = {"_id": {"$in": list(ids)}, "$expr": {"$not": _IS_OVER}}
+    async def look_around(self) -> None:
+        """See who else is there."""
+        self.others = [name_of(lease) for lease in await self._find({"_id": {"$ne": self.me.id}})]
+
+    async def _find(self, match: Document) -> list[Document]:
+        match = {**match, "$expr": {"$not": _IS_OVER}}
         return await self._mongo.patiently(
             "reading leases", lambda: self._mongo.find(LEASES, match)
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +14,7 @@ from ingestd.config.settings import LedgerSettings
 from ingestd.errors import FileTaken, StoreRefused
 from ingestd.files import is_there as is_there_on_disk
 from ingestd.ledger.actions import Actions
+from ingestd.ledger.archives import Archives
 from ingestd.ledger.attempts import Attempts
 from ingestd.ledger.claims import Claims, IsThere
 from ingestd.ledger.duplicates import Duplicates
@@ -100,6 +101,7 @@ class Ledger:
         self.claims = Claims(mongo, self.leases, runs, is_there)
         self.duplicates = Duplicates(mongo, self.leases, runs, is_there)
         self.actions = Actions(mongo, self.leases)
+        self.archives = Archives(mongo, self.leases)
         self._attempts = Attempts(mongo, self.leases, runs)
         self._commits: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -130,21 +132,26 @@ class Ledger:
         Returns:
             loaded; or undone, when one that replaces it was faster.
         """
-        file = commit.file
-        async with self._commits[file.source_name]:  # none of two may overlook the other
+        async with self._commits[commit.file.source_name]:  # none of two may overlook the other
             replaced = await self._replaced_by(commit)
-            changes = [
-                ({"_id": identity}, {"$set": _undone_by(newer)})
-                for identity, newer in replaced.items()
-                if identity != file.file_id
-            ]
-            done = _loaded(commit)
-            if newer := replaced.get(file.file_id):
-                done |= _undone_by(newer)
-            changes.append((_attempt(file), {"$set": done}))
-            is_done = await self._mongo.patiently(
-                "finishing a file", lambda: self._mongo.update_together(FILES, changes)
-            )
+            state = await self._commit(commit, replaced)
+            while state is FileState.LOADED and (replaced := await self._replaced_by(commit)):
+                state = await self._commit(commit, replaced)  # another process did
+            return state
+
+    async def _commit(self, commit: Commit, replaced: Mapping[str, str]) -> FileState:
+        file, done = commit.file, _loaded(commit)
+        changes = [
+            ({"_id": identity}, {"$set": _undone_by(newer)})
+            for identity, newer in replaced.items()
+            if identity != file.file_id
+        ]
+        if newer := replaced.get(file.file_id):
+            done |= _undone_by(newer)
+        changes.append((_attempt(file), {"$set": done}))
+        is_done = await self._mongo.patiently(
+            "finishing a file", lambda: self._mongo.update_together(FILES, changes)
+        )
         if not is_done:
             raise taken(file)
         return FileState(done["state"])
@@ -250,9 +257,10 @@ class Ledger:
             return False
         return await self._attempts.own(entry) is not None
 
-    async def rows_removed(self, identity: str) -> None:
-        """The rows of an undone file are gone."""
-        await self._set("forgetting rows", {"_id": identity}, {"has_rows": False})
+    async def rows_removed(self, undone: Document) -> None:
+        """The rows of an undone file are gone; not those of a later attempt."""
+        match = {"_id": undone["_id"], "processed_at": undone["processed_at"]}
+        await self._set("forgetting rows", match, {"has_rows": False})
 
     # reading
 

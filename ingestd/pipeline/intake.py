@@ -122,10 +122,10 @@ class Intake:
         return [one for one in claimed if one.file.file_id not in ended]
 
     async def _take_archive(self, file: Identified, outbox: Lanes) -> None:
-        """The files in an archive, each for itself, then the archive: it needs no claim."""
+        """The files in an archive, each for itself, then the archive."""
         async with self._archives:
             try:
-                ended = await self._open(file.found, outbox)
+                ended = await self._open_alone(file, outbox)
             except FileUnavailable as error:
                 ended = self._left(file.found, error)
             except FileRefused as refusal:
@@ -134,6 +134,16 @@ class Intake:
             except Exception as error:  # noqa: BLE001 - the task of the archive ends here
                 ended = self._left(file.found, cause_of(error))
         self._release(file, ended)
+
+    async def _open_alone(self, file: Identified, outbox: Lanes) -> Ended:
+        """Unless another process has it open."""
+        archives = self.desk.ledger.archives
+        if not await archives.take(file.file_id):
+            return None, REST * file.read_s
+        try:
+            return await self._open(file.found, outbox)
+        finally:
+            await archives.let_go(file.file_id)
 
     async def _open(self, found: FoundFile, outbox: Lanes) -> Ended:
         unpacked = await run_errand(

@@ -41,7 +41,7 @@ async def remove_undone(ledger: Ledger, loader: Loader, sources: Sequence[str]) 
     """Remove the rows of files that readers see no more."""
     for entry in await ledger.undone(sources):
         await loader.remove_run(entry["source_name"], entry["_id"], entry["processed_at"])
-        await ledger.rows_removed(entry["_id"])
+        await ledger.rows_removed(entry)
 
 
 async def _finish_move(entry: Document, ledger: Ledger, events: Events) -> None:

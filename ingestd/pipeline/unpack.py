@@ -12,6 +12,7 @@ is left to do: a file that has ended has left it. What a crash comes to:
 
 import hashlib
 import os
+import secrets
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -72,9 +73,14 @@ def _key(archive: FoundFile) -> str:
 
 @contextmanager
 def _appearing(place: Path) -> Iterator[Path]:
-    """A hidden directory, which gets its name when all has gone well, and else is removed."""
-    hidden = place.with_name(f".{place.name}")
-    shutil.rmtree(hidden, ignore_errors=True)
+    """A hidden directory, which gets its name when all has gone well, and else is removed.
+
+    Another one is of a process that was killed, or has been paused for so long that it lost the
+    archive: whatever it still writes must not get that name.
+    """
+    for other in place.parent.glob(f".{place.name}*"):
+        shutil.rmtree(other, ignore_errors=True)
+    hidden = place.with_name(f".{place.name}-{secrets.token_hex(8)}")
     make_directory(hidden)
     try:
         yield hidden

@@ -272,6 +272,18 @@ async def test_leases_of_processes_that_died_long_ago_are_removed(world: World) 
     assert [lease["_id"] for lease in world.rows("ingestd_leases")] == [f"{recent}"]
 
 
+async def test_an_archive_is_opened_by_one_process_at_a_time(world: World, other: World) -> None:
+    here, there = world.desk.ledger.archives, other.desk.ledger.archives
+    assert await asyncio.gather(there.take("ab"), there.take("ab")) == [True, True]
+    assert not await here.take("ab")
+    assert await here.take("cd")
+    die(other)
+    assert await here.take("ab")
+    await there.let_go("ab")
+    await here.let_go("cd")
+    assert [archive["_id"] for archive in world.rows("ingestd_archives")] == ["ab"]
+
+
 # order
 
 

@@ -457,6 +457,20 @@ async def test_of_versions_that_commit_at_once_one_stays(ledger: Ledger, mongo: 
     assert await states(mongo, *files) == ["undone"] * 4 + ["loaded"]
 
 
+async def test_of_versions_that_two_processes_commit_at_once_one_stays(
+    ledger: Ledger, mongo: Mongo
+) -> None:
+    other = new_ledger(mongo, Owner("other", "elsewhere", 1))
+    for n in range(0, 40, 2):
+        both = [
+            (one, (await claim(one, found(), m.to_bytes(32))).file)
+            for one, m in ((ledger, n), (other, n + 1))
+        ]
+        await asyncio.gather(*(commit(one, file, is_replacing=True) for one, file in both))
+        loaded = await mongo.find("files", {"state": "loaded"})
+        assert [file["_id"] for file in loaded] == [both[1][1].file_id]
+
+
 async def test_rows_of_replaced_versions_are_remembered_until_they_are_removed(
     ledger: Ledger, mongo: Mongo
 ) -> None:
@@ -464,7 +478,7 @@ async def test_rows_of_replaced_versions_are_remembered_until_they_are_removed(
     for file in (old, new):
         await commit(ledger, file, is_replacing=True)
     assert [file["_id"] for file in await ledger.undone(["orders"])] == [old.file_id]
-    await ledger.rows_removed(old.file_id)
+    await ledger.rows_removed(await entry(mongo, old.file_id))
     assert await ledger.undone(["orders"]) == []
 
 
