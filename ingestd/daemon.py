@@ -32,6 +32,7 @@ from ingestd.vitals import Vitals
 from ingestd.watch import Watcher
 
 _PING_EVERY_S = 2.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _GRACEFUL_PART = 0.75
 """Of the drain time: what is left of files then ends at a checkpoint instead of at their end."""
 
@@ -83,16 +84,20 @@ class Daemon:
 
     async def run(self, predecessor: str | None) -> int:
         """Start, take files until a signal comes, drain, stop; see ``only_daemon``."""
+        with anyio.open_signal_receiver(*_SIGNALS) as signals:
+            await self._live(signals, predecessor)
+        self._events.stopped(is_clean=self._exit_code == ExitCode.OK)
+        return self._exit_code
+
+    async def _live(self, signals: AsyncIterator[signal.Signals], predecessor: str | None) -> None:
         async with self._serving(), anyio.create_task_group() as life:
-            life.start_soon(self._obey_signals, life, name="signals")
+            life.start_soon(self._obey_signals, signals, life, name="signals")
             life.start_soon(systemd.feed_watchdog, self._vitals.is_alive, name="watchdog")
             await self._engine.prepare(predecessor)
             life.start_soon(self._watch_mongo, name="mongo")
             life.start_soon(self._watch_others, name="others")
             await self._take_files()
             life.cancel_scope.cancel()
-        self._events.stopped(is_clean=self._exit_code == ExitCode.OK)
-        return self._exit_code
 
     @asynccontextmanager
     async def _serving(self) -> AsyncIterator[None]:
@@ -161,20 +166,19 @@ class Daemon:
             except Exception as error:  # noqa: BLE001 - it is tried again, and loading goes on
                 self._events.abandoned_left(describe(error))
 
-    async def _obey_signals(self, life: TaskGroup) -> None:
+    async def _obey_signals(self, signals: AsyncIterator[signal.Signals], life: TaskGroup) -> None:
         """The first signal drains, a second one is immediate; SIGHUP reloads."""
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
-            async for number in signals:
-                if number == signal.SIGHUP:
-                    await self._reload(life)
-                elif self._vitals.is_stopping:
-                    self._exit_code = ExitCode.FAILED
-                    life.cancel_scope.cancel()
-                else:
-                    self._vitals.is_stopping = True
-                    drain_s = self._configuration.settings.service.drain_timeout
-                    self._events.stopping(number.name, drain_s)
-                    life.start_soon(self._drain, life, drain_s, name="drain")
+        async for number in signals:
+            if number == signal.SIGHUP:
+                await self._reload(life)
+            elif self._vitals.is_stopping:
+                self._exit_code = ExitCode.FAILED
+                life.cancel_scope.cancel()
+            else:
+                self._vitals.is_stopping = True
+                drain_s = self._configuration.settings.service.drain_timeout
+                self._events.stopping(number.name, drain_s)
+                life.start_soon(self._drain, life, drain_s, name="drain")
 
     async def _reload(self, life: TaskGroup) -> None:
         """Take up the configuration as it is now; with a mistake in it, none of it."""

@@ -300,8 +300,10 @@ class Events:
             hint="it is looked for at every rescan; make it, or mount it",
         )  # fmt: skip
 
-    def path_ignored(self, source_name: str, path: Path, reason: str) -> None:
-        self._log.warning("path left alone", source=source_name, file=_shown(path), reason=reason)
+    def path_ignored(self, source_name: str, path: Path, reason: str, hint: str) -> None:
+        self._log.warning(
+            "path left alone", source=source_name, file=_shown(path), reason=reason, hint=hint
+        )
 
     def marker_left(self, marker: Path, reason: str) -> None:
         self._log.warning("side file stays in the inbox", file=_shown(marker), reason=reason)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+from ingestd.causes import HINTS
 from ingestd.errors import FileUnavailable
 from ingestd.files.identity import displayable
 
@@ -17,24 +18,6 @@ _VERBS: dict[ErrorType, str] = {
     "unreadable_file": "read",
     "unwritable_file": "write",
     "unmovable_file": "move",
-}
-
-_HINTS = {
-    errno.ENOENT: "it was removed or renamed in the meantime",
-    errno.ELOOP: "links are not followed; put the file itself there",
-    errno.EISDIR: "a directory stands where a file is expected",
-    errno.ENOTDIR: "a file stands where a directory is expected",
-    errno.EIO: "the disk or its connection fails; see the kernel log (journalctl -k)",
-    errno.ESTALE: "the network file system lost it; mount it again",
-    errno.ETIMEDOUT: "the network file system does not answer",
-    errno.EMFILE: "too many open files; raise LimitNOFILE of the service",
-    errno.ENFILE: "too many open files on this machine; raise fs.file-max",
-    errno.ENOSPC: "the disk is full; make room and it goes on by itself",
-    errno.EDQUOT: "the disk quota is used up; raise it or make room",
-    errno.EROFS: "the file system is read-only; mount it writable, or allow the directory in "
-    "the service (ReadWritePaths=)",
-    errno.ENAMETOOLONG: "the name is too long for the file system; shorten it",
-    errno.EFBIG: "the file is larger than the file system or the service's limit allows",
 }
 
 
@@ -56,14 +39,24 @@ def unavailable(error_type: ErrorType, path: Path, error: OSError) -> FileUnavai
     """The error as one sentence with its cause, and what to do about it."""
     reason = error.strerror or str(error)
     message = f"cannot {_VERBS[error_type]} {displayable(path)}: {reason}"
-    return FileUnavailable(error_type, message, _hint(error_type, path, error.errno))
+    return FileUnavailable(error_type, message, _hint(error_type, path, error))
 
 
-def _hint(error_type: ErrorType, path: Path, code: int | None) -> str:
-    if code in (errno.EACCES, errno.EPERM):
-        place = path if error_type == "unreadable_file" else path.parent
+def _hint(error_type: ErrorType, path: Path, error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM):
+        place = path if error_type == "unreadable_file" else _closed_directory(path, error)
         return _describe_rights(place, _VERBS[error_type])
-    return _HINTS.get(code or 0, "it is tried again later")
+    return HINTS.get(error.errno or 0, "it is tried again later")
+
+
+def _closed_directory(path: Path, error: OSError) -> Path:
+    """Which directory may not be changed: of a move it is the one at either end."""
+    named = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if name]
+    for place in named:
+        nearest = next(above for above in place.parents if above.is_dir())
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            return nearest
+    return path.parent
 
 
 def _describe_rights(path: Path, verb: str) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from ingestd.causes import HINTS
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileChanged, FileRefused, FileUnavailable
 from ingestd.formats import foreign, zips
@@ -201,5 +202,5 @@ def unreadable(path: Path, error: OSError) -> FileUnavailable:
         return FileChanged("file_removed", f"{path.name} was removed while it was read")
     return FileUnavailable(
         "unreadable_file", f"{path.name} cannot be read: {error.strerror}",
-        "was it removed, or do its owner and mode forbid it?",
+        HINTS.get(error.errno or 0, "do its owner and mode forbid it?"),
     )  # fmt: skip

@@ -134,7 +134,9 @@ class Scanner:
                 if problem.is_missing_inbox:
                     self._events.inbox_missing(source_name, problem.path)
                 else:
-                    self._events.path_ignored(source_name, problem.path, problem.message)
+                    self._events.path_ignored(
+                        source_name, problem.path, problem.message, problem.hint
+                    )
         self.problems = problems
 
     def _source_names(self) -> Iterable[str]:

@@ -1,6 +1,8 @@
 """The machine's bad days, each the real thing: told while they last, over by themselves."""
 
 import os
+import resource
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -8,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from harness import DaemonProcess, NewDaemon
+from harness import DaemonProcess, Mongod, NewDaemon
 from orders import HEADER, SOURCE, files_below, mistakes, order_id, write_orders
 
 SOON = "\n[errors]\nretry_delay = 0.2\n"
@@ -23,7 +25,7 @@ def act(frame):
         pass
     return frame
 """
-needs_mount = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may")
 
 
 def orders_text(count: int, first: int = 1, note: str = "note", amount: str = "1.5") -> bytes:
@@ -94,7 +96,7 @@ def test_a_file_whose_step_kills_or_hangs_its_worker_is_set_aside_and_others_go_
 # disks
 
 
-@needs_mount
+@needs_root
 def test_full_disks_are_told_and_files_go_their_ways_when_there_is_room(
     new_daemon: NewDaemon,
 ) -> None:
@@ -185,3 +187,125 @@ def test_a_file_at_work_when_the_configuration_is_reloaded_is_loaded_by_one_of_t
     assert daemon.stop() == 0
     assert daemon.uri
     assert mistakes(orders, daemon.uri, daemon.database, daemon.root) == []
+
+
+# directories
+
+
+@needs_root
+def test_directories_that_vanish_or_close_are_told_and_used_again(new_daemon: NewDaemon) -> None:
+    daemon = new_daemon(SOURCE.format(top="") + SOON)
+    daemon.prefix = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+    daemon.start()
+    inbox, archive = daemon.inbox / "orders", daemon.root / "archive"
+
+    inbox.rmdir()
+    complaint(daemon, "is missing")
+    daemon.drop("orders/gone.csv", orders_text(5))
+    daemon.wait_for_file("gone.csv")
+
+    archive.chmod(0o500)
+    shutil.rmtree(archive / "orders")
+    daemon.drop("orders/closed.csv", orders_text(5, 10))
+    complaint(daemon, "with mode 0500")
+    archive.chmod(0o700)
+    daemon.wait_for_file("closed.csv")
+
+    with small_disk(archive):
+        subprocess.run(["mount", "-o", "remount,ro", archive], check=True)
+        daemon.drop("orders/frozen.csv", orders_text(5, 20))
+        complaint(daemon, "the file system is read-only")
+        subprocess.run(["mount", "-o", "remount,rw", archive], check=True)
+        daemon.wait_for_file("frozen.csv")
+        require_well(daemon)
+        assert daemon.stop() == 0
+
+
+@needs_root
+def test_logs_on_a_full_disk_stop_nothing(new_daemon: NewDaemon, tmp_path: Path) -> None:
+    errors = tmp_path / "logs" / "errors.log"
+    daemon = new_daemon(logs__error_file=str(errors))
+    with small_disk(errors.parent) as filler:
+        fill(filler)
+        daemon.start()
+        for n in range(3):
+            daemon.drop(f"orders/{n}.csv", b"no orders\n%d\n" % n)
+            daemon.wait_for_file(f"{n}.csv", "failed")
+        filler.unlink()
+        daemon.drop("orders/3.csv", b"no orders\n3\n")
+        daemon.wait_for(lambda: b"3.csv" in errors.read_bytes(), "the error to be written")
+        assert daemon.stop() == 0
+
+
+@needs_root
+def test_too_few_file_descriptors_are_told_and_cost_nothing(new_daemon: NewDaemon) -> None:
+    daemon = new_daemon(SOURCE.format(top="") + SOON).start()
+    assert daemon.process is not None
+    few, usual = 10, resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (few, usual[1]))
+    daemon.drop("orders/a.csv", orders_text(5))
+    (told, *_) = daemon.wait_for(lambda: daemon.log("path left alone"), "the complaint")
+    assert "Too many open files" in told["reason"]
+    assert "LimitNOFILE" in told["hint"]
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, usual)
+    daemon.wait_for_file("a.csv")
+    require_well(daemon)
+    assert daemon.stop() == 0
+
+
+# clocks
+
+
+def test_a_file_dated_in_the_future_is_taken_at_once(daemon: DaemonProcess) -> None:
+    path = daemon.inbox / "orders" / "future.csv"
+    hidden = path.with_name(".future.csv")
+    hidden.write_bytes(orders_text(5))
+    os.utime(hidden, (4_000_000_000, 4_000_000_000))
+    hidden.rename(path)
+    daemon.wait_for_file("future.csv")
+
+
+# stopping
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda n: n.name)
+def test_a_stop_at_any_moment_is_clean_and_costs_nothing(
+    new_daemon: NewDaemon, tmp_path: Path, number: signal.Signals
+) -> None:
+    orders = write_orders(tmp_path / "dropped.csv", 30_000, bad_rate=0.01)
+    daemon = new_daemon(refine__chunk_bytes=2**16, service__drain_timeout=1)
+    daemon.drop("orders/orders.csv", orders.path)
+    moments = (
+        lambda: daemon.log("ingestd started"),
+        lambda: daemon.log("MongoDB connected"),
+        lambda: daemon.files(state="loading") or daemon.files(state="archived"),
+    )
+    for moment in moments:
+        daemon.start(is_awaited=False)
+        daemon.wait_for(moment, "the moment")
+        daemon.signal(number)
+        assert daemon.wait() == 0
+    daemon.start()
+    daemon.wait_for_file("orders.csv")
+    assert daemon.stop() == 0
+    assert daemon.uri
+    assert mistakes(orders, daemon.uri, daemon.database, daemon.root) == []
+
+
+def test_a_stop_that_takes_longer_than_its_deadline_ends_all_the_same(
+    new_daemon: NewDaemon, mongod: Mongod, tmp_path: Path
+) -> None:
+    orders = write_orders(tmp_path / "dropped.csv", 100_000)
+    daemon = new_daemon(uri=mongod.uri, refine__chunk_bytes=2**17, service__drain_timeout=1)
+    daemon.start()
+    daemon.drop("orders/orders.csv", orders.path)
+    daemon.wait_for(lambda: daemon.files(state="loading"), "the load to begin")
+    mongod.signal(signal.SIGSTOP)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait(15) == 0
+    assert daemon.log("stopped before these files ended; they go on at restart")
+    mongod.signal(signal.SIGCONT)
+    daemon.start()
+    daemon.wait_for_file("orders.csv")
+    assert daemon.stop() == 0
+    assert mistakes(orders, mongod.uri, daemon.database, daemon.root) == []

@@ -38,8 +38,8 @@ class RecordedEvents(Events):
         super().scanned(waiting)
         self.scans += 1
 
-    def path_ignored(self, source_name: str, path: Path, reason: str) -> None:
-        super().path_ignored(source_name, path, reason)
+    def path_ignored(self, source_name: str, path: Path, reason: str, hint: str) -> None:
+        super().path_ignored(source_name, path, reason, hint)
         self.ignored.append((path.name, reason))
 
     def inbox_missing(self, source_name: str, directory: Path) -> None:

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "ingestd"
 
 # In the order a row travels. A module imports from rows above its own, or from its own.
 LEVELS = (
-    ("__init__", "cores", "errors", "memory", "records"),
+    ("__init__", "causes", "cores", "errors", "memory", "records"),
     ("config", "logs", "metrics", "events"),
     ("formats", "validate", "transform", "documents", "elements", "rejections",
      "refine", "infer", "export"),
