@@ -1,6 +1,7 @@
 """``retry``: a file that failed or is held comes back to its inbox, where it is loaded again."""
 
 import os
+from pathlib import Path
 
 from anyio import to_thread
 
@@ -22,6 +23,8 @@ _STATES = (FileState.FAILED, FileState.HELD)
 async def retry(desk: Desk, file: str, by: str, *, ignores_budget: bool = False) -> Document:
     """Bring a file back to where it came from; whoever watches there loads it.
 
+    One that came in an archive comes to the inbox by itself, if its source watches for its name.
+
     ``ignores_budget``: however many of its rows are refused.
 
     Raises:
@@ -29,9 +32,10 @@ async def retry(desk: Desk, file: str, by: str, *, ignores_budget: bool = False)
         FileUnavailable: it is not where it was put, or cannot be moved.
     """
     entry = await find_file(desk, file)
-    if entry["state"] in _STATES and not entry.get("doing"):
-        await to_thread.run_sync(_require_way_back, desk, entry)
     fields = {"failures": 0, "retry_at": None, "ignores_budget": ignores_budget}
+    if entry["state"] in _STATES and not entry.get("doing"):
+        place = await to_thread.run_sync(_find_way_back, desk, entry)
+        fields |= path_fields("path", place)
     asked = Asked(Action.RETRY, by, {"ignores_budget": ignores_budget})
     begun = await desk.ledger.actions.begin(entry["_id"], asked, _STATES, fields)
     return await finish_retry(desk, begun)
@@ -52,12 +56,18 @@ async def finish_retry(desk: Desk, entry: Document) -> Document:
     return back
 
 
-def _require_way_back(desk: Desk, entry: Document) -> None:
-    """Raises ActionRefused where nobody would find the file, or another one has its name."""
+def _find_way_back(desk: Desk, entry: Document) -> Path:
+    """Where the file is to lie.
+
+    Raises:
+        ActionRefused: nobody would find it there, or another one has its name.
+    """
     place, lies_at = path_in(entry, "path"), path_in(entry, "archived_to")
-    source = source_of(desk, entry)
-    pattern = compile_pattern(source.file_pattern, desk.settings.paths.inbox)
+    source, paths = source_of(desk, entry), desk.settings.paths
+    pattern = compile_pattern(source.file_pattern, paths.inbox)
     assert place is not None
+    if place.is_relative_to(paths.unpacked):
+        place = pattern.base / place.name
     if not place.is_relative_to(pattern.base) or not pattern.matches(
         place.relative_to(pattern.base).parts
     ):
@@ -66,9 +76,8 @@ def _require_way_back(desk: Desk, entry: Document) -> None:
             f"ingestd load '{lies_at or place}' --source {source.name}",
         )
     if lies_at is not None and os.path.lexists(place):
-        raise ActionRefused(
-            f"another {entry['name']} is in the inbox", "try again when it is loaded"
-        )
+        raise ActionRefused(f"another {place.name} is in the inbox", "try again when it is loaded")
+    return place
 
 
 def _bring_back(entry: Document, source: SourceSpec) -> None:

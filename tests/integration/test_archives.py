@@ -9,10 +9,11 @@ import pytest
 from pipeline_world import World, csv, many, opened, source, stop_after_a_chunk, zipped
 
 from ingestd.config.source import SourceSpec
+from ingestd.errors import ActionRefused
 from ingestd.files import look
 from ingestd.ledger import now
 from ingestd.records import FileState, FoundFile
-from ingestd.wayback import replay
+from ingestd.wayback import replay, retry
 
 SAMPLES = Path(__file__).parents[1] / "data" / "compressed"
 MAY, JUNE = csv((1, 1, "may"), (2, -1, "refused")), csv((3, 1, "june"))
@@ -189,6 +190,26 @@ async def test_a_refused_row_of_it_can_be_replayed(world: World) -> None:
     entry = await replay(world.desk, "a.zip/may.csv", "me")
     assert (entry["success_count"], world.ids()) == (2, [1, 2, 3])
     assert [error["file"] for error in world.rows("errors")] == ["a.zip/may.csv"]
+
+
+async def test_one_file_of_it_that_failed_can_be_tried_again_by_itself(world: World) -> None:
+    await world.load("a.zip", zipped(("may.csv", b"id,sum\n5,1\n"), ("june.csv", JUNE)))
+    assert states(world) == {"a.zip/may.csv": "failed", "a.zip/june.csv": "archived"}
+    mended = world.configured(source(schema={"id": "int64", "sum": "float64"}, validation_rules={}))
+    back = await retry(mended.desk, "a.zip/may.csv", "me")
+    assert Path(back["path"]) == mended.root / "inbox" / "orders" / "may.csv"
+    assert mended.found("failed", "orders") == []
+    await mended.offer_inbox()
+    assert sorted(mended.ids()) == [3, 5]
+    assert {file["state"] for file in mended.files} == {"archived"}
+
+
+async def test_one_file_of_it_that_nobody_would_find_is_left_to_the_command(world: World) -> None:
+    world = world.configured(source(file_pattern="orders/*.zip"))
+    await world.load("a.zip", zipped(("may.csv", b"x,y\n"), ("june.csv", JUNE)))
+    with pytest.raises(ActionRefused, match="does not watch") as refused:
+        await retry(world.desk, "a.zip/may.csv", "me")
+    assert "may.csv' --source orders" in refused.value.hint
 
 
 def without_rules() -> SourceSpec:
