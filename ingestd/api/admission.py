@@ -16,11 +16,12 @@ from ingestd.config.settings import ApiSettings
 PRINCIPAL = web.RequestKey("principal", Principal)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OPEN = ("/health/live", "/health/ready")
-"""For those who cannot send a token: process managers and load balancers."""
+OPEN = ("/health/live", "/health/ready", "/docs")
+"""For those who cannot send a token: process managers, load balancers, browsers."""
 
 KINDS: Mapping[str, tuple[Kind, ...]] = {
     "/": tuple(Kind),
+    "/openapi.json": tuple(Kind),
     "/health": (Kind.METRICS,),
     "/metrics": (Kind.METRICS,),
     "/files/{file_id}/receipt": (Kind.READ, Kind.INGEST),

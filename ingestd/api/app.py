@@ -6,8 +6,10 @@ from ingestd.api import (
     actions,
     admission,
     data,
+    docs,
     files,
     middleware,
+    openapi,
     probes,
     rejections,
     sources,
@@ -27,6 +29,8 @@ ROUTES: dict[str, probes.Handler] = {
     "/health/live": probes.get_live,
     "/health/ready": probes.get_ready,
     "/metrics": probes.get_metrics,
+    "/openapi.json": openapi.get_openapi,
+    "/docs": docs.get_docs,
 }
 """Every endpoint that is read; all of them answer GET and HEAD."""
 

@@ -70,6 +70,11 @@ OPERATORS: dict[str, Condition] = {
 }  # fmt: skip
 
 
+def operators_of(spec: ColumnSpec) -> tuple[str, ...]:
+    """Those that make sense for a column of that type."""
+    return _OF_TYPE.get(spec.type, _ORDER)
+
+
 def column_conditions(
     filters: Iterable[tuple[str, str]], columns: Columns, others: Iterable[str]
 ) -> list[Document]:
@@ -85,7 +90,7 @@ def column_conditions(
 def _condition(name: str, text: str, columns: Columns, others: Iterable[str]) -> Document:
     column, operator = (name, "eq") if name in columns else _split_name(name, columns, others)
     spec = columns[column]
-    allowed = _OF_TYPE.get(spec.type, _ORDER)
+    allowed = operators_of(spec)
     if operator not in allowed:
         detail = f"column {column} is of type {spec.type}, which has no operator {shown(operator)}"
         raise bad_parameter(name, detail, more=choices(operator, allowed))

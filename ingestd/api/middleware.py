@@ -71,7 +71,8 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Headers that every answer has; ``Server`` would only tell which holes to try."""
-    response.headers.update(_HEADERS)
+    for name, text in _HEADERS.items():
+        response.headers.setdefault(name, text)
     response.headers.popall(hdrs.SERVER, None)
     if (request_id := request.get(REQUEST_ID)) is not None:
         response.headers["X-Request-Id"] = request_id

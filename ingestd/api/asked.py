@@ -1,0 +1,102 @@
+"""What can be asked of each endpoint, for ``openapi.py``: summaries, parameters, bodies."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ingestd.api.context import Columns
+from ingestd.api.filters import operators_of
+from ingestd.api.formats import LISTS, ROWS
+from ingestd.api.query import MAX_LIMIT
+from ingestd.ledger import Action
+from ingestd.records import FileState
+
+Object = dict[str, Any]
+
+_FILE_ACTIONS = {
+    Action.RETRY: "Bring a failed or held file back to its inbox",
+    Action.UNDO: "Remove all rows of a loaded file",
+    Action.FORGET: "Let the same content be loaded once more",
+    Action.REPLAY: "Try refused rows once more, by the rules of today",
+    Action.DISMISS: "Close refused rows of which nothing more is expected",
+}
+SUMMARIES = {
+    "/": "What there is",
+    "/data/{source_name}": "Rows of completely loaded files",
+    "/errors/{source_name}": "Refused rows and files, with their reasons",
+    "/files": "Files of all sources, newest first",
+    "/files/{file_id}": "One file",
+    "/files/{file_id}/receipt": "What the sender of a file may be told",
+    "/sources": "What is configured, and how it is doing",
+    "/sources/{source_name}": "One source",
+    "/health": "Every dependency and source",
+    "/health/live": "Whether work moves on",
+    "/health/ready": "Whether requests make sense now",
+    "/metrics": "Metrics for Prometheus",
+    "/ingest/{source_name}/{file_name}": "Send a file into the inbox of its source",
+    "/openapi.json": "This document",
+    "/docs": "This document, for people",
+    **{f"/files/{{file_id}}/{action}": text for action, text in _FILE_ACTIONS.items()},
+}
+
+_TEXT: Object = {"type": "string"}
+_MOMENT: Object = {"type": "string", "examples": ["2026-01-31", "2026-01-31T08:00:00Z"]}
+_LIST: dict[str, Object] = {
+    "start_date": _MOMENT, "end_date": _MOMENT, "cursor": _TEXT,
+    "limit": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+                        {"const": "all"}]},
+}  # fmt: skip
+_PARAMETERS: dict[str, dict[str, Object]] = {
+    "/data/{source_name}": {
+        **_LIST, "format": {"enum": list(ROWS)}, "fields": _TEXT, "file_id": _TEXT,
+    },
+    "/errors/{source_name}": {
+        **_LIST, "format": {"enum": list(LISTS)}, "type": _TEXT, "rule": _TEXT, "column": _TEXT,
+        "file_id": _TEXT, "state": {"enum": ["open", "replayed", "dismissed"]},
+    },
+    "/files": {
+        **_LIST, "format": {"enum": list(LISTS)}, "source": _TEXT, "name": _TEXT,
+        "state": {"type": "string", "examples": ["failed,held"],
+                  "description": ", ".join(FileState)},
+    },
+    "/ingest/{source_name}/{file_name}": {
+        "wait": {"type": "string", "examples": ["30s"], "description": "answer when it is loaded"},
+    },
+}  # fmt: skip
+_OPTIONS: dict[str, Object] = {
+    Action.RETRY: {"ignores_budget": {"type": "boolean"}},
+    Action.DISMISS: {
+        "reason": {"type": "string", "minLength": 1, "maxLength": 1000},
+        "rows": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+    },
+}
+
+
+def parameters(template: str) -> list[Object]:
+    """Those of the query string that every source has."""
+    return [_in_query(name, schema) for name, schema in _PARAMETERS.get(template, {}).items()]
+
+
+def filters(columns: Columns) -> Iterator[Object]:
+    """One for each column; its operators are told, ``amount__gte``."""
+    for name, spec in columns.items():
+        others = [f"{name}__{operator}" for operator in operators_of(spec) if operator != "eq"]
+        yield _in_query(name, _TEXT) | {"description": f"{spec.type}; also {', '.join(others)}"}
+
+
+def _in_query(name: str, schema: Object) -> Object:
+    return {"name": name, "in": "query", "required": False, "schema": schema}
+
+
+def body(template: str, method: str) -> Object | None:
+    """What may be sent."""
+    if method == "PUT":
+        return {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
+    if method != "POST":
+        return None
+    action = template.rpartition("/")[2]
+    schema: Object = {
+        "type": "object", "properties": _OPTIONS.get(action, {}), "additionalProperties": False,
+    }  # fmt: skip
+    if action == Action.DISMISS:
+        schema["required"] = ["reason"]
+    return {"required": "required" in schema, "content": {"application/json": {"schema": schema}}}
