@@ -12,7 +12,7 @@ from ingestd.connection import open_mongo
 from ingestd.cores import usable_cores
 from ingestd.errors import StoreRefused
 from ingestd.events import Events
-from ingestd.ledger import COLLECTIONS, Ledger
+from ingestd.ledger import COLLECTIONS, Ledger, Trail
 from ingestd.load import Loader
 from ingestd.mongo import Mongo
 from ingestd.pipeline import Desk, Done, Pipeline, recover
@@ -49,6 +49,7 @@ class Engine:
         self.events.mongo_connected(self.settings.mongo.database, server.version, is_embedded)
         await self.desk.ledger.prepare()
         await self.desk.rejects.prepare()
+        await Trail(self.mongo, self.settings.api.keep_audit).prepare()
         if predecessor is not None:
             await self.desk.ledger.leases.succeed(predecessor)
         await self.prepare_sources()

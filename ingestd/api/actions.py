@@ -44,7 +44,7 @@ async def _post(request: web.Request, act: Act, options: Options) -> web.Respons
     refuse_parameters(request)
     _refuse_foreign(request)
     context = request.app[CONTEXT]
-    given = _read_options(await read_body(request, context.settings.max_body), options)
+    given = _read_options(await read_body(request), options)
     if context.mongo.is_away_since is not None:  # it would be waited for
         raise StoreAway("MongoDB is away")
     file = await find_file(request, Kind.OPERATE)

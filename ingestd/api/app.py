@@ -5,6 +5,7 @@ from aiohttp import web
 from ingestd.api import (
     actions,
     admission,
+    audit,
     data,
     docs,
     files,
@@ -46,7 +47,13 @@ PUTS: dict[str, probes.Handler] = {"/ingest/{source_name}/{file_name}": uploads.
 def create_app(context: ApiContext) -> web.Application:
     """The HTTP API over what the daemon gives it."""
     app = web.Application(
-        middlewares=[middleware.observe, middleware.explain, admission.admit],
+        middlewares=[
+            middleware.observe,
+            middleware.explain,
+            admission.admit,
+            audit.remember,
+            middleware.explain,  # once more, inside: refusals are remembered as well
+        ],
         client_max_size=context.settings.max_body,
     )
     app[CONTEXT] = context

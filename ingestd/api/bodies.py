@@ -10,17 +10,21 @@ from aiohttp import hdrs, web
 from ingestd.api.context import CONTEXT
 from ingestd.api.problems import ProblemDocument, RequestRefused, shown
 
+_BODY = web.RequestKey("body", bytes)
 _SLOWEST_BYTES_S = 1024
 """Whoever sends less may have no end in mind; a modem was faster."""
 
 
-async def read_body(request: web.Request, most_bytes: int) -> bytes:
-    """The whole body.
+async def read_body(request: web.Request) -> bytes:
+    """The whole body of a request that sends no file; it is kept, to be read once more.
 
     Raises:
         RequestRefused: 408, 413 or 415.
     """
-    return b"".join([part async for part in iterate_body(request, most_bytes)])
+    if _BODY not in request:
+        most_bytes = request.app[CONTEXT].settings.max_body
+        request[_BODY] = b"".join([part async for part in iterate_body(request, most_bytes)])
+    return request[_BODY]
 
 
 async def iterate_body(request: web.Request, most_bytes: int) -> AsyncIterator[bytes]:

@@ -152,6 +152,7 @@ class ApiSettings(Section):
     max_headers: int = Field(default=64, ge=16, le=1024)
     max_body: Bytes = Field(default=2**20, ge=2**10, le=2**26)
     max_upload: Bytes = Field(default=2**34, ge=2**10)
+    keep_audit: Seconds = Field(default=90 * 86400.0, ge=60)
     query_timeout: Seconds = Field(default=10.0, gt=0)
 
 

@@ -22,6 +22,7 @@ from ingestd.ledger.entry import (
 )
 from ingestd.ledger.leases import THIS_PROCESS, Leases, Owner, name_of
 from ingestd.ledger.ledger import BY_STATE, COLLECTIONS, Commit, Ending, Ledger
+from ingestd.ledger.trail import TRAIL, Asking, Trail
 
 __all__ = [
     "BY_STATE",
@@ -29,9 +30,11 @@ __all__ = [
     "FILES",
     "SOURCES",
     "THIS_PROCESS",
+    "TRAIL",
     "Action",
     "Actions",
     "Asked",
+    "Asking",
     "Claim",
     "Claims",
     "Commit",
@@ -39,6 +42,7 @@ __all__ = [
     "Leases",
     "Ledger",
     "Owner",
+    "Trail",
     "Verdict",
     "Wanted",
     "as_claimed",

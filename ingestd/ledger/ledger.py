@@ -28,6 +28,7 @@ from ingestd.ledger.entry import (
 )
 from ingestd.ledger.leases import LEASES, THIS_PROCESS, Leases, Owner, taken
 from ingestd.ledger.runs import Runs
+from ingestd.ledger.trail import TRAIL
 from ingestd.mongo import Document, Mongo
 from ingestd.records import COMMITTED, NO_DRIFT, ClaimedFile, Counts, Drift, FileState, Position
 
@@ -80,7 +81,7 @@ class Commit:
     drift: Drift = NO_DRIFT
 
 
-COLLECTIONS = (FILES, SOURCES, LEASES)
+COLLECTIONS = (FILES, SOURCES, LEASES, TRAIL)
 """What it is kept in."""
 
 

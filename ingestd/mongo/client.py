@@ -283,6 +283,11 @@ class Mongo:
             with self._timed("createIndexes", collection), pymongo.timeout(_LONG_S):
                 await self._database[collection].create_indexes(models)
 
+    async def ensure_expiry(self, collection: str, field: str) -> None:
+        """Let the server remove each document at the time in that field."""
+        with self._timed("createIndexes", collection):
+            await self._database[collection].create_index(field, expireAfterSeconds=0)
+
     # reading
 
     async def find_one(self, collection: str, match: Document, **options: Any) -> Document | None:
