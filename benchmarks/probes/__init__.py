@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks.probes.export import measure_export
 from benchmarks.probes.idle import measure_idle
 from benchmarks.probes.latency import measure_busy_latency, measure_latency
 from benchmarks.probes.ledger import measure_ledger
@@ -15,6 +16,7 @@ PROBES: Mapping[str, Probe] = {
     "latency": measure_latency,
     "busy-latency": measure_busy_latency,
     "idle": measure_idle,
+    "export": measure_export,
     "ledger": measure_ledger,
 }
 
