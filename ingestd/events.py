@@ -378,6 +378,9 @@ class Events:
     def http_failed(self, route: str, request_id: str, error: BaseException) -> None:
         self._log.error("request failed", route=route, request_id=request_id, exc_info=error)
 
+    def http_broken_off(self, route: str, request_id: str, reason: str) -> None:
+        self._log.warning("answer broken off", route=route, request_id=request_id, reason=reason)
+
 
 def naming_request(request_id: str) -> AbstractContextManager[None]:
     """Every line that is logged inside tells which request it belongs to."""

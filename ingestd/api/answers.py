@@ -74,9 +74,14 @@ async def answer_list(
     request: web.Request, query: ListQuery, listing: Listing
 ) -> web.StreamResponse:
     """The list as JSON or NDJSON."""
-    after = begin_walk(query, listing)
     if query.limit is None:
-        return await _stream(request, listing, after)
+        return await _stream(request, listing, begin_walk(query, listing))
+    return await answer_page(request, query, listing)
+
+
+async def answer_page(request: web.Request, query: ListQuery, listing: Listing) -> web.Response:
+    """One page of it."""
+    after = begin_walk(query, listing)
     page = await next_page(request, query, listing, after)
     items = [] if page.batch is None else await _read_items(listing, page.batch)
     body = listing.as_json(items) if query.format is JSON else as_lines(items)

@@ -17,15 +17,16 @@ from ingestd.api import (
     uploads,
 )
 from ingestd.api.context import CONTEXT, ApiContext
+from ingestd.api.turns import EXPORTS, QUERIES, Turns, in_turn
 
 ROUTES: dict[str, probes.Handler] = {
-    "/data/{source_name}": data.get_data,
-    "/errors/{source_name}": rejections.get_errors,
-    "/files": files.get_files,
-    "/files/{file_id}": files.get_file,
+    "/data/{source_name}": in_turn(data.get_data),
+    "/errors/{source_name}": in_turn(rejections.get_errors),
+    "/files": in_turn(files.get_files),
+    "/files/{file_id}": in_turn(files.get_file),
     "/files/{file_id}/receipt": actions.get_receipt,
-    "/sources": sources.get_sources,
-    "/sources/{source_name}": sources.get_source,
+    "/sources": in_turn(sources.get_sources),
+    "/sources/{source_name}": in_turn(sources.get_source),
     "/health": probes.get_health,
     "/health/live": probes.get_live,
     "/health/ready": probes.get_ready,
@@ -50,6 +51,7 @@ def create_app(context: ApiContext) -> web.Application:
         middlewares=[
             middleware.observe,
             middleware.explain,
+            middleware.meet_origins,
             admission.admit,
             audit.remember,
             middleware.explain,  # once more, inside: refusals are remembered as well
@@ -58,6 +60,8 @@ def create_app(context: ApiContext) -> web.Application:
     )
     app[CONTEXT] = context
     app[admission.DOOR] = admission.Door(context.settings, context.desk.settings.paths.root)
+    app[QUERIES] = Turns(context.settings.queries_at_once, "api.queries_at_once")
+    app[EXPORTS] = Turns(context.settings.exports_at_once, "api.exports_at_once")
     app.on_response_prepare.append(middleware.complete_headers)
     app.router.add_get("/", probes.index_of([*ROUTES, *POSTS, *PUTS]))
     for template, handler in ROUTES.items():

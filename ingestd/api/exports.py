@@ -18,9 +18,12 @@ from aiohttp import web
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
 from ingestd.api.answers import STREAM, begin_walk, next_page
+from ingestd.api.codings import Compressor
 from ingestd.api.cursors import Key
+from ingestd.api.envelope import Envelope
 from ingestd.api.listing import RowListing
 from ingestd.api.query import ListQuery
+from ingestd.api.turns import EXPORTS
 from ingestd.api.walks import Batch, read_all
 from ingestd.export import FORMS, Assembler, Piece, Plan, render
 from ingestd.workers import run_twice
@@ -30,17 +33,17 @@ _BATCH_ROWS = 10_000
 
 
 async def answer_rows(
-    request: web.Request, query: ListQuery, listing: RowListing
+    request: web.Request, query: ListQuery, export: "Export", envelope: Envelope
 ) -> web.StreamResponse:
     """The rows in the form that was asked for."""
-    after = begin_walk(query, listing)
-    export = Export(listing, Plan(query.format.name, listing.columns, listing.is_open))
+    after = begin_walk(query, export.listing)
     if query.limit is None:
-        response = web.StreamResponse(headers=query.format.header)
-        return await _Stream(request, response, export).send(after)
-    page = await next_page(request, query, listing, after)
+        with request.app[EXPORTS].one():
+            return await _Stream(request, export, envelope).send(after)
+    page = await next_page(request, query, export.listing, after)
     body = await export.as_whole(page.batch)
-    return web.Response(body=body, headers={**query.format.header, **page.link})
+    headers = {**query.format.header, **page.link}
+    return await envelope.around(web.Response(body=body, headers=headers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,11 @@ class Export:
 
     async def as_whole(self, batch: Batch | None) -> bytes:
         """A finished file with the rows of one batch."""
-        assembler = self.assembler
-        rows = b"" if batch is None else assembler.add((await self.render(batch)).octets)
-        return assembler.begin() + rows + assembler.end()
+        assembler, piece = self.assembler, Piece(b"", 0, frozenset())
+        if batch is not None:
+            piece = await self.render(batch)
+        rows = assembler.add(piece.octets)
+        return assembler.begin() + rows + assembler.end(piece.row_count)
 
     async def render(self, batch: Batch) -> Piece:
         """The rows of a batch, without those whose file was undone before it was read."""
@@ -75,28 +80,30 @@ class Export:
         return piece
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Stream:
     """One endless answer. A stage closes its end when all is handed on, and only then: else a
     failure could look like the end of the rows."""
 
     request: web.Request
-    response: web.StreamResponse
     export: Export
+    envelope: Envelope
 
     async def send(self, after: Key | None) -> web.StreamResponse:
         """All rows after a key."""
+        headers = self.export.listing.query.format.header
+        response, compressor = self.envelope.begin_stream(headers)
         if self.request.method == "HEAD":
-            await self.response.prepare(self.request)
-            return self.response
+            await response.prepare(self.request)
+            return response
         batch_out, batch_in = anyio.create_memory_object_stream[Batch]()
         piece_out, piece_in = anyio.create_memory_object_stream[Piece]()
         with batch_out, batch_in, piece_out, piece_in, _first_alone():
             async with anyio.create_task_group() as group:
                 group.start_soon(self._read, after, batch_out, name="export: read")
                 group.start_soon(self._render, batch_in, piece_out, name="export: render")
-                await self._write(piece_in)
-        return self.response
+                await _Sending(self.request, response, compressor, self.export).run(piece_in)
+        return response
 
     async def _read(self, after: Key | None, outbox: ObjectSendStream[Batch]) -> None:
         async with aclosing(read_all(self.export.listing.walk, after, _BATCH_ROWS)) as batches:
@@ -111,22 +118,39 @@ class _Stream:
             await outbox.send(await self.export.render(batch))
         await outbox.aclose()
 
-    async def _write(self, inbox: ObjectReceiveStream[Piece]) -> None:
-        """What fails before the first rows are there still gets a problem document."""
+
+@dataclass(slots=True)
+class _Sending:
+    """The last stage of a stream: what fails before the first rows are there still gets a problem
+    document, for nothing has been sent."""
+
+    request: web.Request
+    response: web.StreamResponse
+    compressor: Compressor
+    export: Export
+    row_count: int = 0
+
+    async def run(self, inbox: ObjectReceiveStream[Piece]) -> None:
+        """Send all pieces, and what stands above and below."""
         assembler = self.export.assembler
+        head = self.compressor.compress(assembler.begin())
         async for piece in inbox:
-            octets = await asyncio.to_thread(assembler.add, piece.octets)
-            await self._begin(assembler)
-            await self.response.write(octets)
-        await self._begin(assembler)
-        await self.response.write(assembler.end())
+            self.row_count += piece.row_count
+            octets = await asyncio.to_thread(self._pack, assembler, piece)
+            await self._send(head + octets)
+            head = b""
+        end = self.compressor.compress(assembler.end(self.row_count))
+        await self._send(head + end + self.compressor.flush())
         await self.response.write_eof()
 
-    async def _begin(self, assembler: Assembler) -> None:
+    def _pack(self, assembler: Assembler, piece: Piece) -> bytes:
+        return self.compressor.compress(assembler.add(piece.octets))
+
+    async def _send(self, octets: bytes) -> None:
         if not self.response.prepared:
-            octets = assembler.begin()
             await self.response.prepare(self.request)
             self.request[STREAM] = self.response
+        if octets:
             await self.response.write(octets)
 
 

@@ -55,7 +55,7 @@ def choose_format(name: str | None, accept: str, formats: Formats) -> Format:
             detail = f"format {shown(name)!r} is not available"
             raise bad_parameter("format", detail, more=choices(name, formats))
         return formats[name]
-    qualities = _qualities(accept or "*/*")
+    qualities = read_qualities(accept or "*/*")
     best = max(formats.values(), key=lambda form: _quality(form, qualities))
     if _quality(best, qualities) > 0:
         return best
@@ -69,8 +69,8 @@ def choose_format(name: str | None, accept: str, formats: Formats) -> Format:
     )  # fmt: skip
 
 
-def _qualities(header: str) -> dict[str, float]:
-    """Media range to quality; a range without one has 1."""
+def read_qualities(header: str) -> dict[str, float]:
+    """What a header accepts, to its quality; without one that is 1."""
     qualities = {}
     for entry in header.split(","):
         media_range, *parameters = entry.split(";")

@@ -31,6 +31,8 @@ class RowListing:
     """What was visible when the walk began. It only ever narrows: no row comes twice, not even
     one that a later file of an ``upsert`` source has moved to another run."""
     files: dict[datetime, Document] = field(default_factory=dict)
+    _seen: VisibleRuns | None = None
+    """What was looked at for the walk that comes next."""
 
     @property
     def source(self) -> SourceSpec:
@@ -58,10 +60,15 @@ class RowListing:
             raise bad_parameter("file_id", detail, f"see /files?source={self.source_name}")
         self.conditions.append({"processed_at": file["processed_at"]})
 
+    async def look(self) -> VisibleRuns | None:
+        """What may be seen now; the next walk goes by it."""
+        limit_ms = self.context.time_limit_ms
+        self._seen = await visible_runs(self.context.mongo, self.source, max_time_ms=limit_ms)
+        return self._seen
+
     async def walk(self, after: Key | None) -> Walk | None:
         """The way on, under what is visible now and was when the walk began."""
-        limit_ms = self.context.time_limit_ms
-        now = await visible_runs(self.context.mongo, self.source, max_time_ms=limit_ms)
+        now, self._seen = self._seen or await self.look(), None
         if now is None:
             return None
         self.runs = now if self.runs is None else now.narrowed(self.runs)
@@ -70,7 +77,7 @@ class RowListing:
             mongo=self.context.mongo,
             collection=self.source_name,
             time_field="processed_at",
-            time_limit_ms=limit_ms,
+            time_limit_ms=self.context.time_limit_ms,
             conditions=(self.runs.as_condition(), *self.query.bounds(), *self.conditions),
             projection=fields,
             after=after,

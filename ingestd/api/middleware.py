@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 
 from ingestd.api.answers import STREAM
 from ingestd.api.context import CONTEXT
+from ingestd.api.cors import origin_headers, preflight_answer
 from ingestd.api.problems import ProblemDocument, RequestRefused, choices, shown
 from ingestd.errors import (
     ActionRefused,
@@ -35,7 +36,7 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    "Vary": "Accept",
+    "Vary": "Accept, Accept-Encoding, Origin",
     "X-Content-Type-Options": "nosniff",
 }
 _RETRY_AFTER_S = "5"
@@ -69,9 +70,15 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         return request[STREAM]
 
 
+@web.middleware
+async def meet_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer browsers that ask before they read."""
+    return preflight_answer(request) or await handler(request)
+
+
 async def complete_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Headers that every answer has; ``Server`` would only tell which holes to try."""
-    for name, text in _HEADERS.items():
+    for name, text in {**_HEADERS, **origin_headers(request)}.items():
         response.headers.setdefault(name, text)
     response.headers.popall(hdrs.SERVER, None)
     if (request_id := request.get(REQUEST_ID)) is not None:
@@ -181,7 +188,9 @@ def _break_off(request: web.Request, error: Exception) -> None:
     transport = request.transport
     if transport is None or transport.is_closing():
         return  # the client went away, which is no failure of ours
-    request.app[CONTEXT].events.http_failed(route_of(request), request[REQUEST_ID], error)
+    problem = _problem_of(request, error)
+    events = request.app[CONTEXT].events
+    events.http_broken_off(route_of(request), request[REQUEST_ID], problem.detail)
     connection = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()

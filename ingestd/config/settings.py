@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ingestd.config.quantities import Bytes, Seconds
-from ingestd.config.values import ConfiguredPath, Database, MongoUri, SocketMode
+from ingestd.config.values import ConfiguredPath, Database, MongoUri, Origin, SocketMode
 
 
 class Section(BaseModel):
@@ -154,6 +154,11 @@ class ApiSettings(Section):
     max_upload: Bytes = Field(default=2**34, ge=2**10)
     keep_audit: Seconds = Field(default=90 * 86400.0, ge=60)
     query_timeout: Seconds = Field(default=10.0, gt=0)
+    queries_at_once: int = Field(default=32, ge=1, le=1000)
+    exports_at_once: int = Field(default=4, ge=1, le=100)
+    """Answers with all rows, which last as long as their reader takes."""
+    cors_origins: tuple[Origin, ...] = ()
+    """Origins whose pages may read, or ``*`` for all."""
 
 
 class LogSettings(Section):

@@ -94,6 +94,15 @@ Database = Annotated[
         f"{quoted(RESERVED_DATABASES)} belong to MongoDB itself; choose another name",
     ),
 ]
+Origin = Annotated[
+    str,
+    _check(
+        re.compile(
+            r"\*|https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?"
+        ).fullmatch,
+        'allowed: an origin as browsers tell it, "https://app.example.org", or "*" for all',
+    ),
+]
 SourceName = Annotated[
     str,
     _check(

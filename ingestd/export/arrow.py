@@ -44,7 +44,7 @@ class ArrowAssembler(Assembler):
         """The message of the schema."""
         return bytes(arrow_schema(self._plan).serialize())
 
-    def end(self) -> bytes:
+    def end(self, row_count: int) -> bytes:
         """What says that nothing follows."""
         return _END
 

@@ -5,6 +5,7 @@ it. Unless formulas are to be kept, an apostrophe before it makes it the text th
 "CSV Injection"). Numbers, dates and ids cannot begin so but for a sign, and are left alone.
 """
 
+import codecs
 import csv
 import io
 from typing import Any
@@ -62,10 +63,14 @@ def _cell(value: Any) -> str | None:
 
 
 class CsvAssembler(Assembler):
-    """With the names of the columns above."""
+    """With the names of the columns above, and with the count below if that is asked for."""
 
     def begin(self) -> bytes:
         """The header."""
         line = io.StringIO(newline="")
         csv.writer(line, lineterminator="\n").writerow(self._plan.all_columns)
-        return line.getvalue().encode()
+        return codecs.BOM_UTF8 * self._plan.has_bom + line.getvalue().encode()
+
+    def end(self, row_count: int) -> bytes:
+        """A record that says what it is in its first field."""
+        return b"#rows,%d\n" % row_count if self._plan.has_trailer else b""

@@ -12,7 +12,7 @@ import polars as pl
 from ingestd.export.arrow import ArrowAssembler, ArrowWriter
 from ingestd.export.columns import RUN
 from ingestd.export.csv import CsvAssembler, CsvWriter
-from ingestd.export.ndjson import NdjsonWriter
+from ingestd.export.ndjson import NdjsonAssembler, NdjsonWriter
 from ingestd.export.parquet import ParquetAssembler
 from ingestd.export.plan import Assembler, Piece, Plan, Writer
 from ingestd.export.segments import Batch, Reader, Segment
@@ -23,11 +23,11 @@ class Form:
     """One form: what writes rows in a worker, and what makes one file of that."""
 
     writer: Callable[[Plan], Writer]
-    assembler: Callable[[Plan], Assembler] = Assembler
+    assembler: Callable[[Plan], Assembler]
 
 
 FORMS: Mapping[str, Form] = {
-    "ndjson": Form(NdjsonWriter),
+    "ndjson": Form(NdjsonWriter, NdjsonAssembler),
     "csv": Form(CsvWriter, CsvAssembler),
     "arrow": Form(ArrowWriter, ArrowAssembler),
     "parquet": Form(ArrowWriter, ParquetAssembler),

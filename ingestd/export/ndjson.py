@@ -5,7 +5,7 @@ import io
 import polars as pl
 
 from ingestd.export.json_text import Document, row_shape, to_json
-from ingestd.export.plan import Plan
+from ingestd.export.plan import Assembler, Plan
 from ingestd.export.texts import as_texts
 
 
@@ -25,3 +25,11 @@ class NdjsonWriter:
     def from_documents(self, documents: list[Document]) -> bytes:
         """Every value has a form in JSON."""
         return b"".join(to_json(self._shape(document)) + b"\n" for document in documents)
+
+
+class NdjsonAssembler(Assembler):
+    """With the count below if that is asked for."""
+
+    def end(self, row_count: int) -> bytes:
+        """An object that is no row."""
+        return b'{"#rows":%d}\n' % row_count if self._plan.has_trailer else b""

@@ -25,7 +25,7 @@ class ParquetAssembler(Assembler):
             self._writer.write_batch(batch)
         return self._outlet.take()
 
-    def end(self) -> bytes:
+    def end(self, row_count: int) -> bytes:
         """The description."""
         self._writer.close()
         return self._outlet.take()

@@ -19,12 +19,16 @@ _OWN = {IDENTITY: ColumnSpec(type="objectid"), RUN: ColumnSpec(type="datetime")}
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is asked for. ``is_open``: also columns that only single files have, where that can be
-    told; ``keeps_formulas``: texts stay as they are, whatever a spreadsheet makes of them."""
+    told; ``keeps_formulas``: texts stay as they are, whatever a spreadsheet makes of them;
+    ``has_bom``: a byte order mark tells a spreadsheet that it is UTF-8; ``has_trailer``: the last
+    line tells how many rows there are."""
 
     form: str
     columns: Mapping[str, ColumnSpec]
     is_open: bool = False
     keeps_formulas: bool = False
+    has_bom: bool = False
+    has_trailer: bool = False
 
     @property
     def all_columns(self) -> dict[str, ColumnSpec]:
@@ -74,6 +78,6 @@ class Assembler:
         """What can be sent now that this piece is there."""
         return piece
 
-    def end(self) -> bytes:
-        """What stands below the rows."""
+    def end(self, row_count: int) -> bytes:
+        """What stands below so many rows."""
         return b""

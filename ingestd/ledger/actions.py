@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ingestd.errors import ActionRefused, UnknownFile
-from ingestd.ledger.entry import FILES, now
+from ingestd.ledger.entry import FILES, SOURCES, now
 from ingestd.ledger.leases import Leases
 from ingestd.mongo import Document, Mongo
 from ingestd.records import FileState
@@ -112,6 +112,7 @@ class Actions:
         Returns:
             the entry as it is now.
         """
+        await note_change(self._mongo, entry["source_name"])
         match = {"_id": entry["_id"], "doing.token": entry["doing"]["token"]}
         done = await self._update(match, {"$set": fields, "$unset": {"doing": ""}})
         return done or await self.find(entry["_id"])
@@ -176,3 +177,11 @@ class Actions:
             f"{name} is {entry['state']}: {asked.action} is for files that are {allowed}",
             f"see `ingestd files {identity}`",
         )
+
+
+async def note_change(mongo: Mongo, source_name: str) -> None:
+    """Count that rows of committed files were added or taken away, before that is forgotten."""
+    change = {"$inc": {"changes": 1}}
+    await mongo.patiently(
+        "noting a change", lambda: mongo.update(SOURCES, {"_id": source_name}, change, upsert=True)
+    )

@@ -12,7 +12,7 @@ from ingestd.records import ClaimedFile, Counts, FoundFile, Position
 
 FILES = "files"
 SOURCES = "ingestd_sources"
-"""One document per source: its newest ``processed_at``."""
+"""One document per source: its newest ``processed_at``, and how often people changed its rows."""
 
 _COUNTS = ("record_count", "success_count", "error_count", "filtered_count")
 _MILLISECOND = 1000  # microseconds

@@ -13,7 +13,7 @@ from typing import Any
 from ingestd.config.settings import LedgerSettings
 from ingestd.errors import FileTaken, StoreRefused
 from ingestd.files import is_there as is_there_on_disk
-from ingestd.ledger.actions import Actions
+from ingestd.ledger.actions import Actions, note_change
 from ingestd.ledger.archives import Archives
 from ingestd.ledger.attempts import Attempts
 from ingestd.ledger.claims import Claims, IsThere
@@ -260,6 +260,7 @@ class Ledger:
 
     async def rows_removed(self, undone: Document) -> None:
         """The rows of an undone file are gone; not those of a later attempt."""
+        await note_change(self._mongo, undone["source_name"])
         match = {"_id": undone["_id"], "processed_at": undone["processed_at"]}
         await self._set("forgetting rows", match, {"has_rows": False})
 

@@ -1,6 +1,7 @@
 """Rows in flat forms: all of them as a stream, or a page; whole or visibly broken off."""
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import AsyncIterator
@@ -10,8 +11,10 @@ import aiohttp
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from api_world import World, running
+from api_world import World, running, source
+from backports import zstd
 
+from ingestd.config.settings import ApiSettings
 from ingestd.mongo import Mongo
 
 
@@ -140,3 +143,151 @@ async def test_a_value_that_a_form_has_no_place_for_is_a_problem_or_breaks_the_s
     await world.add_file([*orders(500), {"order_id": "o0", "amount": "much", "country": "US"}])
     with pytest.raises(aiohttp.ClientError):
         await export(world, "limit=all&format=arrow")
+
+
+# what goes around the rows
+
+
+async def test_answers_are_compressed_as_the_client_accepts(world: World) -> None:
+    await world.add_file(orders(3_000))
+    for query in ("format=ndjson&limit=all", "format=csv&limit=3000", "limit=2000"):
+        plain = await export(world, query)
+        for accepted, coding in (
+            ("gzip", "gzip"), ("gzip, zstd", "zstd"), ("zstd;q=0.5, gzip", "gzip"),
+            ("br, *;q=0.1", "zstd"), ("gzip;q=0", None), ("identity", None),
+        ):  # fmt: skip
+            async with aiohttp.ClientSession(auto_decompress=False) as http:
+                headers = {"Accept-Encoding": accepted}
+                async with http.get(
+                    f"{world.url}/data/orders?{query}", headers=headers
+                ) as response:
+                    assert response.headers.get("Content-Encoding") == coding
+                    assert "Accept-Encoding" in response.headers["Vary"]
+                    body = await response.read()
+            assert unpacked(body, coding) == plain
+
+
+def unpacked(body: bytes, coding: str | None) -> bytes:
+    if coding is None:
+        return body
+    return gzip.decompress(body) if coding == "gzip" else zstd.decompress(body)
+
+
+async def test_a_small_page_is_not_worth_compressing(world: World) -> None:
+    await world.add_file(orders(2))
+    async with world.http.get(
+        f"{world.url}/data/orders", headers={"Accept-Encoding": "gzip"}
+    ) as response:
+        assert "Content-Encoding" not in response.headers
+
+
+async def test_an_export_has_the_name_of_its_source_and_form(world: World) -> None:
+    for form in FORMS:
+        async with world.http.get(f"{world.url}/data/orders?format={form}") as response:
+            named = response.headers["Content-Disposition"]
+            assert named == f'attachment; filename="orders.{form}"'
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "parameter"),
+    [
+        ("format=csv&bom=true&formulas=keep&trailer=count", 200, None),
+        ("format=ndjson&trailer=count", 200, None), ("format=ndjson&bom=true", 400, "bom"),
+        ("format=csv&formulas=yes", 400, "formulas"), ("trailer=count", 400, "trailer"),
+        ("format=arrow&trailer=count", 400, "trailer"),
+    ],
+)  # fmt: skip
+async def test_options_hold_for_the_forms_they_mean_something_in(
+    world: World, query: str, status: int, parameter: str | None
+) -> None:
+    async with world.http.get(f"{world.url}/data/orders?{query}") as response:
+        assert response.status == status
+        if parameter is not None:
+            assert (await response.json(content_type=None))["parameter"] == parameter
+
+
+async def test_an_answer_is_not_sent_again_until_rows_change(world: World) -> None:
+    await world.add_file(orders(3))
+    known: set[str] = set()
+
+    async def ask(query: str = "limit=2", tag: str = "") -> tuple[int, str | None]:
+        headers = {"If-None-Match": tag} if tag else {}
+        async with world.http.get(f"{world.url}/data/orders?{query}", headers=headers) as response:
+            assert response.status == 200 or await response.read() == b""
+            return response.status, response.headers.get("ETag")
+
+    async def assert_new(query: str = "limit=2") -> str:
+        """A tag that was not there before, and is known when it comes back."""
+        status, tag = await ask(query, ", ".join(known) or '"other"')
+        assert status == 200
+        assert tag is not None
+        assert tag not in known
+        known.add(tag)
+        assert await ask(query, tag) == (304, tag)
+        assert (await ask(query, "*"))[0] == 304
+        return tag
+
+    await assert_new()
+    await assert_new("limit=1")
+    await assert_new("limit=2&format=csv")
+    await world.add_file(orders(1, 3), state="loading")
+    await assert_new()
+    await world.mongo.update("files", {"state": "loading"}, {"$set": {"state": "loaded"}})
+    await assert_new()
+    file_id = await world.add_file(orders(1, 4))
+    await assert_new()
+    undo = await world.post(f"/files/{file_id}/undo")
+    assert undo[0] == 200, undo
+    await assert_new()
+
+
+async def test_upserted_rows_change_under_a_reader_and_have_no_tag(
+    mongo_uri: str, database: str
+) -> None:
+    specs = (source(mode="upsert", key=["order_id"]),)
+    async with running(mongo_uri, database, specs) as world:
+        await world.add_file(orders(1))
+        async with world.http.get(f"{world.url}/data/orders") as response:
+            assert "ETag" not in response.headers
+            assert response.headers["Cache-Control"] == "no-store"
+
+
+async def test_pages_of_allowed_origins_may_read_and_no_others(
+    mongo_uri: str, database: str
+) -> None:
+    mine, other = "https://app.example.org", "https://elsewhere.example.org"
+    for allowed, given, answered in (
+        ((), mine, None), ((mine,), mine, mine), ((mine,), other, None), (("*",), other, "*"),
+    ):  # fmt: skip
+        settings = ApiSettings(port=0, cors_origins=allowed)
+        async with running(mongo_uri, database, settings=settings) as world:
+            asked = {"Origin": given, "Access-Control-Request-Method": "GET"}
+            async with world.http.get(f"{world.url}/data/orders", headers=asked) as response:
+                assert response.headers.get("Access-Control-Allow-Origin") == answered
+            async with world.http.options(f"{world.url}/data/orders", headers=asked) as response:
+                assert response.status == (405 if answered is None else 204)
+                assert response.headers.get("Access-Control-Allow-Origin") == answered
+            asked["Access-Control-Request-Method"] = "POST"
+            async with world.http.options(f"{world.url}/files/0/undo", headers=asked) as response:
+                assert response.status == 405
+
+
+async def test_one_query_more_than_allowed_is_told_to_come_again(
+    mongo_uri: str, database: str
+) -> None:
+    settings = ApiSettings(port=0, queries_at_once=2, exports_at_once=1)
+    wide = [{"order_id": "x" * 2**16, "amount": float(n), "country": "US"} for n in range(1500)]
+    async with running(mongo_uri, database, settings=settings) as world:
+        await world.add_file(wide)
+        url = f"{world.url}/data/orders?format=ndjson&limit=all"
+        async with world.http.get(url) as slow:
+            assert slow.status == 200
+            async with world.http.get(url) as response:
+                assert (response.status, response.headers["Retry-After"]) == (429, "1")
+                assert "api.exports_at_once" in (await response.json(content_type=None))["detail"]
+            async with world.http.get(f"{world.url}/data/orders?limit=1") as response:
+                assert response.status == 200
+            assert len((await slow.read()).splitlines()) == 1500
+        async with world.http.get(url) as response:
+            assert response.status == 200
+            await response.read()

@@ -83,7 +83,8 @@ def rendered(
 
 def whole(documents: list[dict[str, Any]], plan: Plan) -> bytes:
     assembler = FORMS[plan.form].assembler(plan)
-    return assembler.begin() + assembler.add(rendered(documents, plan).octets) + assembler.end()
+    piece = rendered(documents, plan)
+    return assembler.begin() + assembler.add(piece.octets) + assembler.end(piece.row_count)
 
 
 def one_by_one(documents: list[dict[str, Any]], plan: Plan) -> bytes:
@@ -298,3 +299,14 @@ def test_dates_before_the_common_era_are_told_as_they_are() -> None:
         "0001-01-01T00:00:00.000Z"
     )
     assert date.min
+
+
+@pytest.mark.parametrize(("form", "last"), [("ndjson", b'{"#rows":2}'), ("csv", b"#rows,2")])
+def test_the_trailer_tells_how_many_rows_there_are(form: str, last: bytes) -> None:
+    plan = Plan(form, {"a": COLUMNS["int32"]}, has_trailer=True)
+    assert whole([stored(1, a=1), stored(2, a=2)], plan).splitlines()[-1] == last
+
+
+def test_a_byte_order_mark_begins_csv_where_it_is_asked_for() -> None:
+    octets = whole([stored(a=1)], Plan("csv", {"a": COLUMNS["int32"]}, has_bom=True))
+    assert octets.startswith(b"\xef\xbb\xbf_id,a,")

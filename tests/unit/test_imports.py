@@ -30,7 +30,7 @@ HOMES = {
         "formats", "validate", "transform", "documents", "rejections", "refine", "infer",
         "export",
     },
-    "backports": {"formats"},
+    "backports": {"formats", "api"},
     "fastavro": {"formats"},
     "pyarrow": {"documents", "elements", "rejections", "formats", "export"},
     "python_calamine": {"formats"},
