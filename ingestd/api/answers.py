@@ -13,6 +13,7 @@ from ingestd.api.cursors import Cursor, Key, read_cursor, write_cursor
 from ingestd.api.formats import JSON, NDJSON
 from ingestd.api.query import ListQuery
 from ingestd.api.rows import Item, Renderer
+from ingestd.api.seals import SEALS
 from ingestd.api.walks import Batch, Walk, read_all, read_page
 from ingestd.export.json_text import to_json
 from ingestd.visible import VisibleRuns
@@ -75,24 +76,24 @@ async def answer_list(
 ) -> web.StreamResponse:
     """The list as JSON or NDJSON."""
     if query.limit is None:
-        return await _stream(request, listing, begin_walk(query, listing))
+        return await _stream(request, listing, await begin_walk(request, query, listing))
     return await answer_page(request, query, listing)
 
 
 async def answer_page(request: web.Request, query: ListQuery, listing: Listing) -> web.Response:
     """One page of it."""
-    after = begin_walk(query, listing)
+    after = await begin_walk(request, query, listing)
     page = await next_page(request, query, listing, after)
     items = [] if page.batch is None else await _read_items(listing, page.batch)
     body = listing.as_json(items) if query.format is JSON else as_lines(items)
     return web.Response(body=body, headers={"Content-Type": query.format.content_type, **page.link})
 
 
-def begin_walk(query: ListQuery, listing: Listing) -> Key | None:
+async def begin_walk(request: web.Request, query: ListQuery, listing: Listing) -> Key | None:
     """Where the walk goes on, as the cursor says; the listing remembers what it may see."""
     if query.cursor is None:
         return None
-    cursor = read_cursor(query.cursor, query.scope)
+    cursor = read_cursor(query.cursor, await request.app[SEALS].seal(query.scope))
     listing.runs = cursor.runs
     return cursor.key
 
@@ -115,7 +116,8 @@ async def next_page(
     page = await read_page(walk, query.limit or 0)
     if page.rest_after is None:
         return LinkedPage(page.documents)
-    cursor = write_cursor(Cursor(page.rest_after, listing.runs), query.scope)
+    seal = await request.app[SEALS].seal(query.scope)
+    cursor = write_cursor(Cursor(page.rest_after, listing.runs), seal)
     return LinkedPage(page.documents, {"Link": f'<{_following(request, cursor)}>; rel="next"'})
 
 

@@ -17,6 +17,7 @@ from ingestd.api import (
     uploads,
 )
 from ingestd.api.context import CONTEXT, ApiContext
+from ingestd.api.seals import SEALS, Seals
 from ingestd.api.turns import EXPORTS, QUERIES, Turns, in_turn
 
 ROUTES: dict[str, probes.Handler] = {
@@ -60,6 +61,7 @@ def create_app(context: ApiContext) -> web.Application:
     )
     app[CONTEXT] = context
     app[admission.DOOR] = admission.Door(context.settings, context.desk.settings.paths.root)
+    app[SEALS] = Seals(context.mongo)
     app[QUERIES] = Turns(context.settings.queries_at_once, "api.queries_at_once")
     app[EXPORTS] = Turns(context.settings.exports_at_once, "api.exports_at_once")
     app.on_response_prepare.append(middleware.complete_headers)

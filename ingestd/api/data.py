@@ -12,11 +12,12 @@ from ingestd.api.formats import JSON, PARQUET, ROWS, Format
 from ingestd.api.listing import RowListing
 from ingestd.api.options import OPTIONS, take_options
 from ingestd.api.query import LIST_PARAMETERS, ListQuery, read_list_query
+from ingestd.api.sorts import read_sort
 from ingestd.api.sources import named_source
 from ingestd.api.validators import is_known, tag_headers, tag_of
 from ingestd.export import Plan
 
-_PARAMETERS = (*LIST_PARAMETERS, "fields", "file_id", *OPTIONS)
+_PARAMETERS = (*LIST_PARAMETERS, "fields", "file_id", "sort", *OPTIONS)
 
 
 async def get_data(request: web.Request) -> web.StreamResponse:
@@ -39,8 +40,9 @@ async def _read_listing(request: web.Request, query: ListQuery) -> RowListing:
     context, source_name = request.app[CONTEXT], named_source(request)
     schema, file_id = context.schemas[source_name], query.filters.pop("file_id", None)
     columns = chosen_columns(query.filters.pop("fields", None), schema)
+    sort = read_sort(query.filters.pop("sort", None), context.sources[source_name], schema)
     conditions = column_conditions(query.filters.items(), schema, _PARAMETERS)
-    listing = RowListing(context, source_name, query, columns, conditions)
+    listing = RowListing(context, source_name, query, columns, conditions, sort)
     if file_id is not None:
         await listing.keep_to_file(file_id)
     return listing

@@ -36,7 +36,7 @@ async def answer_rows(
     request: web.Request, query: ListQuery, export: "Export", envelope: Envelope
 ) -> web.StreamResponse:
     """The rows in the form that was asked for."""
-    after = begin_walk(query, export.listing)
+    after = await begin_walk(request, query, export.listing)
     if query.limit is None:
         with request.app[EXPORTS].one():
             return await _Stream(request, export, envelope).send(after)

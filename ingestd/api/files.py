@@ -40,7 +40,7 @@ async def get_files(request: web.Request) -> web.StreamResponse:
             *_readable(request),
             *await _conditions(request, query.filters),
         ),
-        is_newest_first=True,
+        is_descending=True,
     )
     return await answer_list(request, query, PlainListing(walk, renderer("processed_at", as_file)))
 

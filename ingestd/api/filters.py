@@ -22,7 +22,7 @@ MAX_PATTERN = 1000
 """Longest text to look for with ``startswith`` and ``contains``, characters."""
 
 _EQUALITY = ("eq", "ne", "in", "nin", "isnull")
-_ORDER = (*_EQUALITY, "gt", "gte", "lt", "lte")
+_ORDER = (*_EQUALITY, "gt", "gte", "lt", "lte", "between")
 _TEXT = (*_ORDER, "startswith", "contains")
 _OF_TYPE: dict[ColumnTypeName, tuple[str, ...]] = {
     "string": _TEXT, "category": _TEXT, "bool": _EQUALITY, "binary": _EQUALITY,
@@ -39,6 +39,14 @@ def _compare(operator: str) -> Condition:
 
 def _compare_any(operator: str) -> Condition:
     return lambda text, parse: {operator: [parse(item) for item in _split(text)]}
+
+
+def _between(text: str, parse: Callable[[str], Any]) -> Document:
+    """Two values and a comma; both count as between."""
+    bounds = _split(text)
+    if len(bounds) != 2:
+        raise ValueError("two values are needed, with a comma between them")
+    return {"$gte": parse(bounds[0]), "$lte": parse(bounds[1])}
 
 
 def _split(text: str) -> list[str]:
@@ -65,8 +73,8 @@ def _is_null(text: str, _: Callable[[str], Any]) -> Document:
 OPERATORS: dict[str, Condition] = {
     "eq": _compare("$eq"), "ne": _compare("$ne"), "gt": _compare("$gt"), "gte": _compare("$gte"),
     "lt": _compare("$lt"), "lte": _compare("$lte"), "in": _compare_any("$in"),
-    "nin": _compare_any("$nin"), "startswith": _look_for("^"), "contains": _look_for(""),
-    "isnull": _is_null,
+    "nin": _compare_any("$nin"), "between": _between, "startswith": _look_for("^"),
+    "contains": _look_for(""), "isnull": _is_null,
 }  # fmt: skip
 
 

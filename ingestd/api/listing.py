@@ -10,6 +10,7 @@ from ingestd.api.cursors import Key
 from ingestd.api.problems import bad_parameter
 from ingestd.api.query import ListQuery
 from ingestd.api.rows import Item, Renderer, row_renderer
+from ingestd.api.sorts import ARRIVING, Sort
 from ingestd.api.walks import Walk
 from ingestd.config.source import SourceSpec
 from ingestd.export.json_text import to_json
@@ -27,6 +28,7 @@ class RowListing:
     query: ListQuery
     columns: Columns
     conditions: list[Document]
+    sort: Sort = ARRIVING
     runs: VisibleRuns | None = None
     """What was visible when the walk began. It only ever narrows: no row comes twice, not even
     one that a later file of an ``upsert`` source has moved to another run."""
@@ -72,7 +74,8 @@ class RowListing:
         if now is None:
             return None
         self.runs = now if self.runs is None else now.narrowed(self.runs)
-        fields = None if self.is_open else dict.fromkeys((*self.columns, "processed_at"), 1)
+        shown = (*self.columns, *self.sort.columns, "processed_at")
+        fields = None if self.is_open else dict.fromkeys(shown, 1)
         return Walk(
             mongo=self.context.mongo,
             collection=self.source_name,
@@ -80,6 +83,8 @@ class RowListing:
             time_limit_ms=self.context.time_limit_ms,
             conditions=(self.runs.as_condition(), *self.query.bounds(), *self.conditions),
             projection=fields,
+            sort=self.sort.columns,
+            is_descending=self.sort.is_descending,
             after=after,
         )
 

@@ -1,4 +1,4 @@
-"""Walks: reading a collection in order of time and ``_id``, page by page or all of it.
+"""Walks: reading a collection in order of time and ``_id``, or of columns before these.
 
 A page costs the same wherever it lies: the walk goes on at a key, nothing is skipped over. Memory
 is bounded in bytes: MongoDB's replies are taken one by one, and a page that grows large ends
@@ -29,7 +29,8 @@ _PAGE_BATCH_ROWS = 500
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One query over a collection, in order of ``time_field``; all conditions must hold."""
+    """One query over a collection, in order of ``sort``, ``time_field`` and ``_id``; all conditions
+    must hold. An index with just these fields makes it cheap."""
 
     mongo: Mongo
     collection: str
@@ -37,27 +38,50 @@ class Walk:
     time_limit_ms: int
     conditions: tuple[Document, ...] = ()
     projection: Document | None = None
-    is_newest_first: bool = False
+    sort: tuple[str, ...] = ()
+    is_descending: bool = False
     after: Key | None = None
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """What the order goes by."""
+        return (*self.sort, self.time_field, "_id")
+
+    @property
     def order(self) -> list[tuple[str, int]]:
-        direction = -1 if self.is_newest_first else 1
-        return [(self.time_field, direction), ("_id", direction)]
+        """For MongoDB."""
+        return [(name, -1 if self.is_descending else 1) for name in self.fields]
 
     def parts(self) -> list[Document]:
-        """The queries that make up the walk: what is left at the key's time, then beyond it.
+        """The queries that make up the walk: what is left at the key's place, then ever further
+        beyond it.
 
-        One query with ``$or`` would read everything of the key's time again and throw it away.
+        One query with ``$or`` would read everything at that place again and throw it away.
         """
         if self.after is None:
             return [self._match()]
-        beyond = "$lt" if self.is_newest_first else "$gt"
-        moment, identity = self.after.moment, self.after.identity
-        return [
-            self._match({self.time_field: moment}, {"_id": {beyond: identity}}),
-            self._match({self.time_field: {beyond: moment}}),
-        ]
+        place = list(zip(self.fields, self.after.place, strict=True))
+        parts = []
+        for depth in reversed(range(len(place))):
+            name, value = place[depth]
+            beyond = self._beyond(name, value)
+            if beyond is not None:
+                same = [{field: {"$eq": at}} for field, at in place[:depth]]
+                parts.append(self._match(*same, beyond))
+        return parts
+
+    def _beyond(self, name: str, value: object) -> Document | None:
+        """What comes after a value; ``None`` where nothing can.
+
+        A query's own comparison keeps to values of one type, while the order goes on to others:
+        from a number down to a missing value, and from a missing value up to numbers.
+        """
+        operator = "$lt" if self.is_descending else "$gt"
+        if name not in self.sort:
+            return {name: {operator: value}}
+        if value is None:
+            return None if self.is_descending else {name: {"$ne": None}}
+        return {"$expr": {operator: [f"${name}", {"$literal": value}]}}
 
     def _match(self, *place: Document) -> Document:
         conditions = [*place, *self.conditions]
@@ -66,10 +90,10 @@ class Walk:
 
 @dataclass(frozen=True)
 class Batch:
-    """Concatenated documents, as MongoDB sends them."""
+    """Concatenated documents of a walk, as MongoDB sends them."""
 
     documents: bytes
-    time_field: str
+    walk: Walk
 
     @cached_property
     def edges(self) -> list[int]:
@@ -81,13 +105,14 @@ class Batch:
 
     def first(self, count: int) -> "Batch":
         """The first of them, at most so many."""
-        return Batch(self.documents[: self.edges[min(count, len(self))]], self.time_field)
+        return Batch(self.documents[: self.edges[min(count, len(self))]], self.walk)
 
     @property
     def last_key(self) -> Key:
         """The place of the last one in the list."""
         last = bson.decode(self.documents[self.edges[-2] : self.edges[-1]], OPTIONS)
-        return Key(last[self.time_field], last["_id"])
+        values = tuple(last.get(name) for name in self.walk.sort)
+        return Key(last[self.walk.time_field], last["_id"], values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +133,7 @@ async def read_batches(walk: Walk, limit: int, batch_rows: int) -> AsyncGenerato
         async with aclosing(replies):
             async for documents in replies:
                 if documents:
-                    batch = Batch(documents, walk.time_field)
+                    batch = Batch(documents, walk)
                     limit -= len(batch)
                     yield batch
         if limit <= 0:
@@ -123,7 +148,7 @@ async def read_page(walk: Walk, limit: int) -> Page:
             replies.append(batch.documents)
             if sum(map(len, replies)) > PAGE_BYTES:
                 break
-    found = Batch(b"".join(replies), walk.time_field)
+    found = Batch(b"".join(replies), walk)
     page = found.first(limit)
     has_more = len(found) > limit or len(found.documents) > PAGE_BYTES
     return Page(page, page.last_key if has_more else None)

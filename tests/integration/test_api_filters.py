@@ -56,6 +56,9 @@ QUERIES = {
     "json__isnull=true": "n", "json__isnull=false": "012", "binary=YWJj": "2", "binary=//4=": "1",
     "binary=__4=": "1", "binary__ne=": "12n", f"objectid={OIDS[1]}": "1",
     f"objectid__gt={OIDS[1]}": "2", "int8__gte=1&int8__lt=3&bool=true": "1",
+    "int8__between=2,3": "12",
+    "date__between=2026-01-01,2026-01-02": "01", 'string__between="a.c",abc': "01",
+    "float64__between=1,0": "",
 }  # fmt: skip
 """Query, and the numbers of the rows that match; n is the row of nulls."""
 
@@ -112,7 +115,9 @@ async def test_a_value_that_is_not_of_the_type_names_column_and_type(
         "duration=P", "duration=PT", "duration=1h", "binary=abc",
         "objectid=zz", "objectid=123456789012", "string=%00", "string=a&string=b", "string=%FF",
         "%FF=1", "string=%ED%A0%80", "string__in=%22open", "string__contains=" + "x" * 1001,
-        "limit=0", "limit=-1", "limit=10001", "limit=1e3", "limit=all", "limit=%D9%A1", "limit=",
+        "int8__between=1", "int8__between=1,2,3", "int8__between=1,x", "bool__between=true,true",
+        "sort=", "sort=int8", "sort=-", "sort=_id", "sort=$where", "limit=0", "limit=-1",
+        "limit=10001", "limit=1e3", "limit=all", "limit=%D9%A1", "limit=",
         "cursor=", "cursor=xyz", "cursor=" + "A" * 10_000, "cursor=%00", "format=xml", "format=",
         "fields=", "fields=_version", "fields=row,row",
         "start_date=yesterday", "start_date=2026-01-31T08:00:00", "end_date=", "file_id=",

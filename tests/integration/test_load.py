@@ -165,7 +165,8 @@ async def test_the_indexes_a_source_asks_for_come_with_its_first_rows(mongo: Mon
     assert await indexes() == {"_id_", "processed_at_1__id_1"}
     await loader.store(source, refined(numbered(3), source))
     await loader.index(source)
-    assert await indexes() == {"_id_", "processed_at_1__id_1", "note_1", "id_1_note_1"}
+    ordered = ("note_1_processed_at_1__id_1", "id_1_note_1_processed_at_1__id_1")
+    assert await indexes() == {"_id_", "processed_at_1__id_1", *ordered}
     await Loader(mongo, LoadSettings()).prepare(source)
 
 
@@ -174,7 +175,7 @@ async def test_the_indexes_of_a_collection_with_rows_are_made_at_start(mongo: Mo
     source = spec(indexes=[["note"]])
     await Loader(mongo, LoadSettings()).store(source, refined(numbered(3), source))
     await Loader(mongo, LoadSettings()).prepare(source)
-    assert "note_1" in await mongo._database["orders"].index_information()
+    assert "note_1_processed_at_1__id_1" in await mongo._database["orders"].index_information()
 
 
 async def test_a_source_that_mongodb_refuses_asks_again_only_when_it_is_time(mongo: Mongo) -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestd.api import cursors
-from ingestd.api.cursors import Cursor, Key, read_cursor, write_cursor
+from ingestd.api.cursors import Cursor, Key, Seal, read_cursor, write_cursor
 from ingestd.api.formats import (
     ARROW,
     CSV,
@@ -29,6 +28,7 @@ MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)).map(
     lambda moment: moment.replace(tzinfo=UTC, microsecond=moment.microsecond // 1000 * 1000)
 )
 OID = bson.ObjectId("0123456789abcdef00000001")
+SEAL = Seal(b"secret", "scope")
 
 
 @pytest.mark.parametrize(
@@ -68,21 +68,38 @@ def test_the_format_parameter_beats_the_header() -> None:
     assert choose_format("ndjson", "text/csv", LISTS) is NDJSON
 
 
-@given(MOMENTS, st.one_of(st.just(OID), st.text()), MOMENTS, st.frozensets(MOMENTS, max_size=5))
-def test_a_cursor_comes_back_without_what_is_passed(
-    moment: datetime, identity: bson.ObjectId | str, horizon: datetime, hidden: frozenset[datetime]
+IDENTITIES = st.just(OID) | st.text(st.characters(blacklist_characters="\0"))
+VALUES = st.none() | st.booleans() | st.integers(-9, 9) | st.text() | MOMENTS | st.just(OID)
+KEYS = st.builds(Key, MOMENTS, IDENTITIES, st.lists(VALUES, max_size=2).map(tuple))
+
+
+@given(KEYS, MOMENTS, st.frozensets(MOMENTS, max_size=5))
+def test_a_cursor_comes_back_without_what_is_beyond_its_horizon(
+    key: Key, horizon: datetime, hidden: frozenset[datetime]
 ) -> None:
-    ahead = VisibleRuns(horizon, frozenset(run for run in hidden if run >= moment))
-    for runs, expected in ((None, None), (VisibleRuns(horizon, hidden), ahead)):
-        key = Key(moment, identity.replace("\0", "") if isinstance(identity, str) else identity)
-        text = write_cursor(Cursor(key, runs), "scope")
-        assert read_cursor(text, "scope") == Cursor(key, expected)
+    within = VisibleRuns(horizon, frozenset(run for run in hidden if run <= horizon))
+    for runs, expected in ((None, None), (VisibleRuns(horizon, hidden), within)):
+        text = write_cursor(Cursor(key, runs), SEAL)
+        assert read_cursor(text, SEAL) == Cursor(key, expected)
+
+
+@given(KEYS, st.integers(0, 400), st.integers(1, 255))
+def test_a_cursor_that_was_changed_or_signed_elsewhere_is_refused(
+    key: Key, place: int, change: int
+) -> None:
+    octets = bytearray(base64.urlsafe_b64decode(write_cursor(Cursor(key), SEAL) + "=="))
+    for seal in (Seal(b"other", "scope"), Seal(b"secret", "another query")):
+        with pytest.raises(RequestRefused):
+            read_cursor(write_cursor(Cursor(key), SEAL), seal)
+    octets[place % len(octets)] ^= change
+    with pytest.raises(RequestRefused):
+        read_cursor(base64.urlsafe_b64encode(octets).decode(), SEAL)
 
 
 @given(st.text(max_size=200))
 def test_no_text_but_a_cursor_is_a_cursor(text: str) -> None:
     with pytest.raises(RequestRefused):
-        read_cursor(text, "scope")
+        read_cursor(text, SEAL)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +107,8 @@ def test_no_text_but_a_cursor_is_a_cursor(text: str) -> None:
     [
         {}, {"t": 1, "i": OID}, {"t": datetime(2026, 1, 1, tzinfo=UTC), "i": {"$gt": ""}},
         {"t": datetime(2026, 1, 1, tzinfo=UTC), "i": None},
+        {"t": datetime(2026, 1, 1, tzinfo=UTC), "i": OID, "v": [{"$gt": ""}]},
+        {"t": datetime(2026, 1, 1, tzinfo=UTC), "i": OID, "v": {"$gt": ""}},
         {"t": {"$gt": 0}, "i": "x"}, {"t": bson.DatetimeMS(2**62), "i": OID},
         {"t": datetime(2026, 1, 1, tzinfo=UTC), "i": OID, "h": "x"},
         {"t": datetime(2026, 1, 1, tzinfo=UTC), "i": OID, "h": bson.DatetimeMS(0), "x": "y"},
@@ -100,9 +119,8 @@ def test_no_text_but_a_cursor_is_a_cursor(text: str) -> None:
 )  # fmt: skip
 def test_a_forged_cursor_cannot_bring_in_other_types(parts: dict[str, object]) -> None:
     body = bson.encode(parts)
-    whole = cursors._digest(body, "scope") + body
     with pytest.raises(RequestRefused):
-        read_cursor(base64.urlsafe_b64encode(whole).decode(), "scope")
+        read_cursor(base64.urlsafe_b64encode(SEAL.digest(body) + body).decode(), SEAL)
 
 
 def test_a_problem_names_what_is_nearest() -> None:
