@@ -11,6 +11,7 @@ from dns.exception import DNSException
 from pymongo import errors
 
 from ingestd.errors import AnswerLost, EntryRefused, QueryTooSlow, StoreAway, StoreRefused
+from ingestd.mongo.validation import unsatisfied
 
 _PASSING = {
     6: "HostUnreachable", 7: "HostNotFound", 24: "LockTimeout", 43: "CursorNotFound",
@@ -182,7 +183,7 @@ def faults_of(reply: Mapping[str, Any], collection: str) -> list[WriteFault]:
 
 
 def _fault(error: Mapping[str, Any]) -> WriteFault:
-    text = str(error.get("errmsg", ""))
+    text = ": ".join(filter(None, (str(error.get("errmsg", "")), unsatisfied(error))))
     key = tuple(error.get("keyPattern", ()))
     if not key and "index: _id_ " in text:  # a mongos of 4.4 leaves the pattern out
         key = ("_id",)

@@ -1,12 +1,14 @@
 """What MongoDB's answers become, on a real server that is made to fail."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import re
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import bson
 import pytest
+from proxy import Proxy
 from pymongo import MongoClient
 
 from ingestd.config.settings import MongoSettings
@@ -222,6 +224,62 @@ async def test_documents_of_many_megabytes_are_inserted_in_batches(mongo: Mongo)
     await mongo.insert_missing("rows", documents)
     await mongo.insert_missing("rows", documents)
     assert await mongo.count("rows", {}) == 3000
+
+
+@pytest.mark.parametrize(
+    ("validator", "told"),
+    [
+        (
+            {"$jsonSchema": {"required": ["b"], "properties": {"a": {"maximum": 5}}}},
+            ["a: {'maximum': 5} (comparison failed)", "{'required': ['b']}"],
+        ),
+        ({"a": {"$lt": 5}}, ["{'a': {'$lt': 5}} (comparison failed)"]),
+        (
+            {"$and": [{"a": {"$lt": 5}}, {"b": {"$exists": True}}]},
+            ["{'a': {'$lt': 5}} (comparison failed)", "{'b': {'$exists': True}}"],
+        ),
+        ({"$expr": {"$lt": ["$a", 5]}}, ["{'$expr': {'$lt': ['$a', 5]}}"]),
+    ],
+)
+async def test_what_a_validator_found_wrong_is_told(
+    mongo: Mongo, mongo_uri: str, database: str, validator: Any, told: list[str]
+) -> None:
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        client[database].create_collection("rows", validator=validator)
+    rows = bson.encode({"_id": 1, "a": 9}) + bson.encode({"_id": 2, "a": 1, "b": 1})
+    (fault,) = await mongo.write_sequence("insert", "rows", rows)
+    assert (fault.index, fault.code) == (0, 121)
+    for words in ("Document failed validation: ", *told):
+        assert words in fault.message
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "told"),
+    [
+        (lambda octets: octets.replace(b"6.0.5\0", b"4.2.5\0"), "MongoDB 4.2.5 is too old"),
+        (
+            lambda octets: re.sub(
+                rb"maxWireVersion\0....", b"maxWireVersion\0\6\0\0\0", octets, flags=re.DOTALL
+            ),
+            "wire version 6",
+        ),
+    ],
+    ids=["for us", "for the driver"],
+)
+async def test_a_server_that_is_too_old_ends_the_start(
+    mongo_uri: str, rewrite: Callable[[bytes], bytes], told: str
+) -> None:
+    """A real one that says it were older."""
+    port = int(re.findall(r":(\d+)", mongo_uri)[0])
+    proxy = Proxy(port, rewrite=rewrite)
+    mongo = new_mongo(proxy.uri)
+    try:
+        with pytest.raises(EntryRefused, match=told) as caught:
+            await mongo.patiently("connecting", mongo.connect)
+        assert "4.4 or later" in caught.value.hint
+    finally:
+        mongo.close()
+        proxy.close()
 
 
 # waiting
