@@ -7,6 +7,7 @@ half of its usual speed. Not collected by pytest: ``test_elections.py`` has the 
 """
 
 import argparse
+import signal
 import statistics
 import sys
 import tempfile
@@ -165,4 +166,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leave no daemon behind
     sys.exit(main())
