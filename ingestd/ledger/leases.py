@@ -2,7 +2,8 @@
 
 A process has one lease, whatever number of files it has in hand; their entries name it as their
 ``owner``. While it has any, it renews the lease; what a process had whose lease ended may be taken
-over. All times are those of the server's clock.
+over; and at once, where it can be seen that the process is gone. All times are those of the
+server's clock.
 
 A lease says that somebody is probably there, no more. What makes one harmless that was paused and
 goes on too late is the number of the attempt: each taking over raises it, and writes to the
@@ -18,6 +19,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -42,6 +44,8 @@ class Owner:
     id: str
     host: str
     pid: int
+    place: str = ""
+    """Where its process id means something: one start of one machine, or of a container there."""
 
     @property
     def name(self) -> str:
@@ -50,7 +54,7 @@ class Owner:
 
     def as_document(self) -> Document:
         """How entries name it."""
-        return {"id": self.id, "host": self.host, "pid": self.pid}
+        return {"id": self.id, "host": self.host, "pid": self.pid, "place": self.place}
 
 
 def name_of(owner: Mapping[str, Any]) -> str:
@@ -58,7 +62,16 @@ def name_of(owner: Mapping[str, Any]) -> str:
     return f"{owner['host']}:{owner['pid']}"
 
 
-THIS_PROCESS = Owner(uuid.uuid4().hex, socket.gethostname(), os.getpid())
+def _place() -> str:
+    """The start of this machine, and the namespace of process ids; see proc(5), namespaces(7)."""
+    try:
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot_id} {os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return ""
+
+
+THIS_PROCESS = Owner(uuid.uuid4().hex, socket.gethostname(), os.getpid(), _place())
 
 
 class Leases:
@@ -172,9 +185,21 @@ class Leases:
 
     async def living(self, owners: Collection[Mapping[str, Any]]) -> set[str]:
         """The ids of those of these owners that are other processes, and still there."""
-        ids = {owner["id"] for owner in owners} - {self.me.id}
+        ids = {owner["id"] for owner in owners if not self._is_gone(owner)} - {self.me.id}
         found = await self._find({"_id": {"$in": list(ids)}}) if ids else ()
         return {lease["_id"] for lease in found}
+
+    def _is_gone(self, owner: Mapping[str, Any]) -> bool:
+        """Whether it ran where this process can tell that it does not any more."""
+        if not self.me.place or owner.get("place") != self.me.place:
+            return False
+        try:
+            os.kill(owner["pid"], 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass  # it is there, and somebody else's
+        return False
 
     async def look_around(self) -> None:
         """See who else is there."""

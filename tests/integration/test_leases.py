@@ -1,6 +1,8 @@
 """Several processes on one MongoDB: who has a file in hand, and who may take it over."""
 
 import asyncio
+import os
+import subprocess
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,7 +13,7 @@ import anyio
 import pytest
 from pipeline_world import InThread, Result, World, many, opened, stop_after_a_chunk
 
-from ingestd.ledger import Action, Asked, Claim, Owner, Verdict, Wanted, now
+from ingestd.ledger import THIS_PROCESS, Action, Asked, Claim, Owner, Verdict, Wanted, now
 from ingestd.ledger.runs import Runs
 from ingestd.records import COMMITTED, FoundFile
 
@@ -208,6 +210,17 @@ async def expiry(world: World) -> datetime:
     assert lease is not None
     moment: datetime = lease["expires_at"]
     return moment
+
+
+async def test_a_process_of_this_machine_that_is_gone_is_not_waited_for(world: World) -> None:
+    """Who runs a killed command again need not wait for the lease of the first."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    file = world.drop("a.csv", ROWS)
+    for pid, verdict in ((process.pid, Verdict.LOAD), (os.getppid(), Verdict.TAKEN)):
+        owner, content = replace(THIS_PROCESS, id=f"process {pid}", pid=pid), pid.to_bytes(32)
+        await claim(world.on(world.mongo, owner), file, content)
+        assert (await claim(world, file, content)).verdict is verdict
 
 
 # what a dead process left that no watcher finds
