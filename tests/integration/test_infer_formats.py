@@ -263,3 +263,38 @@ def test_files_of_different_formats_need_a_source_each(write: Write) -> None:
     one, other = write("one.csv", "a,b\n1,2\n"), write("other.json", '{"a": 1}')
     with pytest.raises(FileRefused, match=r"other\.json is ndjson, and one\.csv is csv"):
         inferred_from(one, other)
+
+
+FIXED = """\
+ID    NAME        AMOUNT DAY
+1     Ada Byron     1,50 2024-01-31
+20    Bob          12,25 2024-02-01
+300   Cyd           7,00
+4000              100,00 2024-02-03
+"""
+
+
+def test_columns_of_fixed_width_text_are_told_by_the_blanks_between_them(write: Write) -> None:
+    path = write("a.txt", FIXED)
+    inferred = inferred_from(path)
+    fixed = tomllib.loads(inferred.toml)["fixed"]
+    assert (fixed["skip_lines"], fixed["short_lines"]) == (1, "pad")
+    assert types_in(path) == {
+        "ID": "int64", "NAME": "string", "AMOUNT": {"type": "float64", "decimal": ","},
+        "DAY": "date",
+    }  # fmt: skip
+    documents = documents_of(path, inferred.source)
+    assert [one["NAME"] for one in documents] == ["Ada Byron", "Bob", "Cyd", None]
+    assert [one["AMOUNT"] for one in documents] == [1.5, 12.25, 7.0, 100.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a b\n1 2\n3 4\n5 6\n7 8\n",
+        "name\nAda  Lovelace\nBob\nCyd and  Dan\nEve\n",
+        "a,b\n1,x  y\n2,x  z\n3,x  w\n4,x  v\n",
+    ],
+)
+def test_what_is_delimited_is_no_fixed_width_text(write: Write, text: str) -> None:
+    assert inferred_from(write("a.txt", text)).source.format == "csv"
