@@ -27,6 +27,7 @@ from ingestd.ledger import THIS_PROCESS
 from ingestd.pipeline.policy import describe
 from ingestd.refine import schema_of
 from ingestd.reload import Configuration, Reread, changed_sources, needs_restart
+from ingestd.retention import Retention
 from ingestd.shift import Shift
 from ingestd.vitals import Vitals
 from ingestd.watch import Watcher
@@ -96,6 +97,8 @@ class Daemon:
             await self._engine.prepare(predecessor)
             life.start_soon(self._watch_mongo, name="mongo")
             life.start_soon(self._watch_others, name="others")
+            retention = Retention(self._engine.mongo, self._engine.settings, self._events)
+            life.start_soon(retention.run, name="retention")
             await self._take_files()
             life.cancel_scope.cancel()
 

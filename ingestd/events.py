@@ -108,11 +108,8 @@ class Events:
         self._block(source_name, path, reason, hint)
         self._log.warning(
             "file waits for a retry",
-            source=source_name,
-            file=_shown(path),
-            reason=reason,
-            hint=hint,
-        )
+            source=source_name, file=_shown(path), reason=reason, hint=hint,
+        )  # fmt: skip
 
     def _block(self, source_name: str, path: Path, reason: str, hint: str) -> None:
         self._blocked[source_name, path] = BlockedFile(path, reason, hint)
@@ -209,6 +206,15 @@ class Events:
             "action cannot be finished", action=action, source=document["source_name"],
             file=document["name"], file_id=document["_id"], reason=reason, hint=hint,
         )  # fmt: skip
+
+    def removed(self, kind: str, count: int) -> None:
+        """A sweep is over: how much of that kind was older than it may be."""
+        self.metrics.removed.labels(kind).inc(count)
+        if count:
+            self._log.info("removed for its age", kind=kind, count=count)
+
+    def removal_failed(self, kind: str, path: Path, reason: str) -> None:
+        self._log.warning("cannot be removed", kind=kind, file=_shown(path), reason=reason)
 
     # chunks and batches
 

@@ -64,6 +64,9 @@ class Metrics:
             "ingestd_takeovers", "Files taken over from a daemon that was not heard of", source,
             registry=of,
         )  # fmt: skip
+        self.removed = Counter(
+            "ingestd_removed", "Files and documents removed for their age", ("kind",), registry=of
+        )
         self.actions = Counter(
             "ingestd_actions", "Actions of people on files that ended", (*source, "action"),
             registry=of,

@@ -129,6 +129,16 @@ class LedgerSettings(Section):
     """Who is not heard of for so long has lost the files it had in hand."""
 
 
+class RetentionSettings(Section):
+    """For how long things are kept; ``None``: for ever. By the age of the file they belong to."""
+
+    archive: Seconds | None = Field(default=None, ge=86_400)
+    rejects: Seconds | None = Field(default=None, ge=86_400)
+    errors: Seconds | None = Field(default=None, ge=86_400)
+    ledger: Seconds | None = Field(default=None, ge=86_400)
+    """What identifies a file's content is kept all the same: it never comes again as new."""
+
+
 class ApiSettings(Section):
     """The HTTP server."""
 
@@ -198,6 +208,7 @@ class Settings(BaseSettings):
     refine: RefineSettings = RefineSettings()
     load: LoadSettings = LoadSettings()
     ledger: LedgerSettings = LedgerSettings()
+    retention: RetentionSettings = RetentionSettings()
     api: ApiSettings = ApiSettings()
     logs: LogSettings = LogSettings()
     service: ServiceSettings = ServiceSettings()

@@ -32,6 +32,8 @@ REFERENCE = (CONFIG / "sources" / "REFERENCE.md").read_text()
 NO_DEFAULT = {
     ("mongo", "uri"), ("refine", "workers"), ("api", "socket"), ("api", "allow_anonymous"),
     ("api", "tls_certificate"), ("api", "tls_key"), ("api", "tls_client_ca"),
+    ("retention", "archive"), ("retention", "rejects"), ("retention", "errors"),
+    ("retention", "ledger"),
 }  # fmt: skip
 DEPENDS_ON_THE_MACHINE = {("paths", "root")}
 
