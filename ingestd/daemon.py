@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,7 +21,7 @@ from ingestd.api.context import ApiContext, Columns
 from ingestd.api.server import ApiServer
 from ingestd.config.settings import Settings
 from ingestd.engine import Engine, open_engine
-from ingestd.errors import ConfigError, ExitCode, Problem
+from ingestd.errors import ConfigError, ExitCode, Problem, StoreAway
 from ingestd.events import Events
 from ingestd.ledger import THIS_PROCESS
 from ingestd.pipeline.policy import describe
@@ -138,6 +138,7 @@ class Daemon:
     async def _take_files(self) -> None:
         """Shift after shift, until one ends and none takes over."""
         while True:
+            await self._engine.mongo.patiently("reading pauses", self._obey_pauses)
             self._vitals.is_ready = True
             systemd.status("taking files")
             await self._shift.run()
@@ -158,7 +159,14 @@ class Daemon:
         """Notice within seconds that MongoDB is away, also while nothing is loaded."""
         while True:
             await self._engine.mongo.patiently("ping", self._engine.mongo.ping)
+            with anyio.move_on_after(_PING_EVERY_S), suppress(StoreAway):  # the next ping tells
+                await self._obey_pauses()
             await anyio.sleep(_PING_EVERY_S)
+
+    async def _obey_pauses(self) -> None:
+        """Files of paused sources wait, whichever daemon was told so."""
+        self._vitals.paused = await self._engine.desk.ledger.pauses.all()
+        self._shift.watcher.pause(self._vitals.paused.keys())
 
     async def _watch_others(self) -> None:
         """What another daemon that died has left in no inbox, nobody else would find."""

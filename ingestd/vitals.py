@@ -27,6 +27,8 @@ class Vitals:
     is_ready: bool = False
     """MongoDB was reached, and files are taken."""
     is_stopping: bool = False
+    paused: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """By source, who paused it, and when."""
     configuration_mistakes: tuple[str, ...] = ()
     """Why the configuration was not taken up when it was read again."""
     outdated: tuple[str, ...] = ()
@@ -59,6 +61,7 @@ class Vitals:
         """What a source has in hand at this moment."""
         in_flight = [job for job in self.pipeline.jobs if job.source.name == source_name]
         return {
+            "paused": self.paused.get(source_name),
             "waiting": self.watcher.waiting().get(source_name, 0),
             "in_flight": [
                 {

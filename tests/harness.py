@@ -218,6 +218,13 @@ class DaemonProcess:
         except OSError:
             return 0, None
 
+    def post(self, path: str) -> Any:
+        """The JSON body of the answer."""
+        url = self.log("ingestd started")[-1]["url"]
+        request = urllib.request.Request(url + path, data=b"", method="POST")
+        with urllib.request.urlopen(request, timeout=20) as reply:
+            return json.load(reply)
+
     def text(self, path: str) -> str:
         """The body of an answer that is no JSON."""
         url = self.log("ingestd started")[-1]["url"]

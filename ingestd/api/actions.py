@@ -1,24 +1,19 @@
-"""``POST /files/{file_id}/…``: what people do with files that have ended; and their receipts.
+"""``POST /files/{file_id}/…``: what people do with files that have ended; and their receipts."""
 
-A page of another site cannot ask for them: a browser tells where a request comes from.
-"""
-
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from ingestd.access import Kind
 from ingestd.api.admission import asked_by
 from ingestd.api.answers import json_response
-from ingestd.api.bodies import read_body
+from ingestd.api.bodies import Options, read_options
 from ingestd.api.context import CONTEXT
 from ingestd.api.files import as_file, find_file
 from ingestd.api.probes import Handler
-from ingestd.api.problems import ProblemDocument, RequestRefused, bad_parameter, choices, shown
+from ingestd.api.problems import bad_parameter
 from ingestd.api.query import refuse_parameters
 from ingestd.errors import StoreAway
 from ingestd.ledger import Action
@@ -28,8 +23,6 @@ from ingestd.wayback import dismiss, forget, receipt, replay, retry, undo
 _LONGEST_REASON = 1000
 
 Act = Callable[..., Awaitable[Document]]
-Options = Mapping[str, Callable[[object], object]]
-"""By its name in the body what each option is read by."""
 
 
 async def get_receipt(request: web.Request) -> web.Response:
@@ -42,45 +35,13 @@ async def get_receipt(request: web.Request) -> web.Response:
 async def _post(request: web.Request, act: Act, options: Options) -> web.Response:
     """Do it, and answer with the file as it is then."""
     refuse_parameters(request)
-    _refuse_foreign(request)
     context = request.app[CONTEXT]
-    given = _read_options(await read_body(request), options)
+    given = await read_options(request, options)
     if context.mongo.is_away_since is not None:  # it would be waited for
         raise StoreAway("MongoDB is away")
     file = await find_file(request, Kind.OPERATE)
     entry = await act(context.desk, file["_id"], by=asked_by(request), **given)
     return json_response(as_file(entry))
-
-
-def _refuse_foreign(request: web.Request) -> None:
-    """Browsers send the origin of the page with every POST (Fetch, section 3.2)."""
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is not None and urlsplit(origin).netloc != request.host:
-        raise RequestRefused(
-            ProblemDocument(
-                403, "foreign-origin", "Not from there",
-                f"a page of {shown(origin)} may not change anything here",
-            )
-        )  # fmt: skip
-
-
-def _read_options(body: bytes, options: Options) -> dict[str, object]:
-    """The options of the action: an object in JSON, or nothing."""
-    given = _read_object(body)
-    for name in given:
-        if name not in options:
-            raise bad_parameter(name, "there is no such option", more=choices(name, options))
-    return {name: options[name](value) for name, value in given.items()}
-
-
-def _read_object(body: bytes) -> dict[str, Any]:
-    try:
-        given = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
-        raise bad_parameter("body", "it has to be a JSON object, or empty")
-    return given
 
 
 def _ignores_budget(value: object) -> bool:

@@ -105,6 +105,7 @@ _OTHER_CONTENT = {
     "/files/{file_id}": _json(_ref("file")),
     "/files/{file_id}/receipt": _json(_ref("receipt")),
     "/errors/{source_name}": _json(_array(_ref("rejection"))),
+    "/errors/{source_name}/summary": _json(_array({"type": "object"})),
     "/sources": _json(_array({"type": "object"})),
     "/metrics": {"*/*": {}},
     "/docs": {"text/html": {}},
@@ -113,9 +114,11 @@ _OTHER_CONTENT = {
 
 def responses(template: str, source_name: str | None) -> Object:
     """By status; all that is not fine is a problem document."""
+    unchanged: Object = {}
     content = _OTHER_CONTENT.get(template, _json({"type": "object"}))
     if template == "/data/{source_name}" and source_name is not None:
         content = _json(_array(_run(source_name))) | _flat(ROWS)
+        unchanged = {"304": {"description": "As it was when you got that ETag"}}
     elif template in ("/files", "/errors/{source_name}"):
         content = content | _flat(LISTS)
     found: Object = {"200": {"description": "As asked for", "content": content}}
@@ -123,7 +126,7 @@ def responses(template: str, source_name: str | None) -> Object:
         found["202"] = {"description": "It is stored, and not loaded yet", "content": content}
     if template.startswith("/health"):
         found["503"] = {"description": "Not well", "content": content}
-    return found | {"default": _PROBLEM}
+    return found | unchanged | {"default": _PROBLEM}
 
 
 def _flat(formats: Formats) -> Object:

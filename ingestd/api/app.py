@@ -23,6 +23,7 @@ from ingestd.api.turns import EXPORTS, QUERIES, Turns, in_turn
 ROUTES: dict[str, probes.Handler] = {
     "/data/{source_name}": in_turn(data.get_data),
     "/errors/{source_name}": in_turn(rejections.get_errors),
+    "/errors/{source_name}/summary": in_turn(rejections.get_summary),
     "/files": in_turn(files.get_files),
     "/files/{file_id}": in_turn(files.get_file),
     "/files/{file_id}/receipt": actions.get_receipt,
@@ -38,7 +39,9 @@ ROUTES: dict[str, probes.Handler] = {
 """Every endpoint that is read; all of them answer GET and HEAD."""
 
 POSTS: dict[str, probes.Handler] = {
-    f"/files/{{file_id}}/{action}": handler for action, handler in actions.HANDLERS.items()
+    **{f"/files/{{file_id}}/{action}": handler for action, handler in actions.HANDLERS.items()},
+    "/sources/{source_name}/pause": sources.pause_source,
+    "/sources/{source_name}/resume": sources.resume_source,
 }
 """Every endpoint that changes something."""
 

@@ -6,6 +6,7 @@ from typing import Any
 from ingestd.api.context import Columns
 from ingestd.api.filters import operators_of
 from ingestd.api.formats import LISTS, ROWS
+from ingestd.api.options import OPTIONS
 from ingestd.api.query import MAX_LIMIT
 from ingestd.ledger import Action
 from ingestd.records import FileState
@@ -23,11 +24,14 @@ SUMMARIES = {
     "/": "What there is",
     "/data/{source_name}": "Rows of completely loaded files",
     "/errors/{source_name}": "Refused rows and files, with their reasons",
+    "/errors/{source_name}/summary": "How many reasons by rule and column, with examples",
     "/files": "Files of all sources, newest first",
     "/files/{file_id}": "One file",
     "/files/{file_id}/receipt": "What the sender of a file may be told",
     "/sources": "What is configured, and how it is doing",
     "/sources/{source_name}": "One source",
+    "/sources/{source_name}/pause": "Let the files of a source wait",
+    "/sources/{source_name}/resume": "Take the files of a source again",
     "/health": "Every dependency and source",
     "/health/live": "Whether work moves on",
     "/health/ready": "Whether requests make sense now",
@@ -45,14 +49,17 @@ _LIST: dict[str, Object] = {
     "limit": {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
                         {"const": "all"}]},
 }  # fmt: skip
+_ERRORS: dict[str, Object] = {
+    "type": _TEXT, "rule": _TEXT, "column": _TEXT, "file": _TEXT, "file_id": _TEXT,
+    "state": {"enum": ["open", "replayed", "dismissed"]},
+}  # fmt: skip
 _PARAMETERS: dict[str, dict[str, Object]] = {
     "/data/{source_name}": {
         **_LIST, "format": {"enum": list(ROWS)}, "fields": _TEXT, "file_id": _TEXT,
+        "sort": _TEXT, **dict.fromkeys(OPTIONS, _TEXT),
     },
-    "/errors/{source_name}": {
-        **_LIST, "format": {"enum": list(LISTS)}, "type": _TEXT, "rule": _TEXT, "column": _TEXT,
-        "file_id": _TEXT, "state": {"enum": ["open", "replayed", "dismissed"]},
-    },
+    "/errors/{source_name}/summary": {"start_date": _MOMENT, "end_date": _MOMENT, **_ERRORS},
+    "/errors/{source_name}": {**_LIST, "format": {"enum": list(LISTS)}, **_ERRORS},
     "/files": {
         **_LIST, "format": {"enum": list(LISTS)}, "source": _TEXT, "name": _TEXT,
         "state": {"type": "string", "examples": ["failed,held"],

@@ -1,7 +1,8 @@
 """Around every request that changes something: it is recorded, and sent twice is done once.
 
 ``Idempotency-Key`` as in draft-ietf-httpapi-idempotency-key-header: the same key gives the same
-answer. A key belongs to whoever sent it.
+answer. A key belongs to whoever sent it. A page of another site cannot ask for anything: a browser
+tells where a request comes from.
 """
 
 import hashlib
@@ -9,13 +10,14 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
 from ingestd.api.admission import PRINCIPAL, asked_by
 from ingestd.api.bodies import read_body
 from ingestd.api.context import CONTEXT
-from ingestd.api.problems import ProblemDocument, RequestRefused
+from ingestd.api.problems import ProblemDocument, RequestRefused, shown
 from ingestd.ledger import Asking, Trail
 from ingestd.mongo import Document
 
@@ -30,6 +32,7 @@ async def remember(request: web.Request, handler: Handler) -> web.StreamResponse
     """Record a POST and its answer; give the answer that is recorded to one that comes again."""
     if request.method != hdrs.METH_POST or request.match_info.http_exception is not None:
         return await handler(request)
+    _refuse_foreign(request)
     context = request.app[CONTEXT]
     trail, asked = Trail(context.mongo, context.settings.keep_audit), await _read(request)
     known = await trail.begin(asked)
@@ -42,6 +45,18 @@ async def remember(request: web.Request, handler: Handler) -> web.StreamResponse
     else:
         await trail.give_up(asked, response.status)
     return response
+
+
+def _refuse_foreign(request: web.Request) -> None:
+    """Browsers send the origin of the page with every POST (Fetch, section 3.2)."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        raise RequestRefused(
+            ProblemDocument(
+                403, "foreign-origin", "Not from there",
+                f"a page of {shown(origin)} may not change anything here",
+            )
+        )  # fmt: skip
 
 
 async def _read(request: web.Request) -> Asking:

@@ -2,13 +2,24 @@
 
 import asyncio
 import base64
+import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 from aiohttp import hdrs, web
 
 from ingestd.api.context import CONTEXT
-from ingestd.api.problems import ProblemDocument, RequestRefused, shown
+from ingestd.api.problems import (
+    ProblemDocument,
+    RequestRefused,
+    bad_parameter,
+    choices,
+    shown,
+)
+
+Options = Mapping[str, Callable[[object], object]]
+"""By its name in the body what each option is read by."""
 
 _BODY = web.RequestKey("body", bytes)
 _SLOWEST_BYTES_S = 1024
@@ -25,6 +36,25 @@ async def read_body(request: web.Request) -> bytes:
         most_bytes = request.app[CONTEXT].settings.max_body
         request[_BODY] = b"".join([part async for part in iterate_body(request, most_bytes)])
     return request[_BODY]
+
+
+async def read_options(request: web.Request, options: Options) -> dict[str, object]:
+    """The options of the action: an object in JSON, or nothing."""
+    given = _read_object(await read_body(request))
+    for name in given:
+        if name not in options:
+            raise bad_parameter(name, "there is no such option", more=choices(name, options))
+    return {name: options[name](value) for name, value in given.items()}
+
+
+def _read_object(body: bytes) -> dict[str, Any]:
+    try:
+        given = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        raise bad_parameter("body", "it has to be a JSON object, or empty")
+    return given
 
 
 async def iterate_body(request: web.Request, most_bytes: int) -> AsyncIterator[bytes]:

@@ -1,21 +1,24 @@
-"""``GET /errors/{source_name}``: what was refused, and why, oldest first."""
+"""``GET /errors/{source_name}``: what was refused, and why, oldest first; and its summary."""
+
+from collections.abc import Iterator
 
 from aiohttp import web
 
-from ingestd.api.answers import PlainListing, answer_list
+from ingestd.api.answers import PlainListing, answer_list, json_response
 from ingestd.api.context import CONTEXT
-from ingestd.api.problems import bad_parameter, choices
-from ingestd.api.query import read_list_query
+from ingestd.api.problems import bad_parameter, choices, unknown_parameter
+from ingestd.api.query import ListQuery, read_list_query, read_parameters
 from ingestd.api.rows import renderer
 from ingestd.api.sources import named_source
 from ingestd.api.walks import Walk
 from ingestd.mongo import Document
 
 ERRORS = "errors"
+_MOST_REASONS = 1000
 STATES = ("open", "replayed", "dismissed")
 _FIELDS = {
     "type": "error_type", "rule": "violations.rule", "column": "violations.column",
-    "file_id": "file_id", "state": "state",
+    "file": "file", "file_id": "file_id", "state": "state",
 }  # fmt: skip
 """Filter and the field it compares."""
 
@@ -23,19 +26,53 @@ _FIELDS = {
 async def get_errors(request: web.Request) -> web.StreamResponse:
     """The rejections of one source, as they are stored."""
     context, source_name = request.app[CONTEXT], named_source(request)
-    query = read_list_query(request).only(*_FIELDS)
-    state = query.filters.get("state")
-    if state is not None and state not in STATES:
-        raise bad_parameter("state", "there is no such state", more=choices(state, STATES))
-    wanted: list[Document] = [
-        {_FIELDS[name]: {"$eq": text}} for name, text in query.filters.items()
-    ]
+    query = read_list_query(request)
     walk = Walk(
         mongo=context.mongo,
         collection=ERRORS,
         time_field="error_time",
         time_limit_ms=context.time_limit_ms,
-        conditions=({"source_name": source_name}, *query.bounds("error_time"), *wanted),
+        conditions=tuple(_conditions(source_name, query)),
     )
     listing = PlainListing(walk, renderer("error_time", lambda document: document))
     return await answer_list(request, query, listing)
+
+
+async def get_summary(request: web.Request) -> web.Response:
+    """How many reasons there are by rule and column, the most frequent first, with an example."""
+    context, source_name = request.app[CONTEXT], named_source(request)
+    for name in ("limit", "cursor", "format"):
+        if name in read_parameters(request):
+            raise unknown_parameter(name, ("start_date", "end_date", *_FIELDS))
+    query = read_list_query(request)
+    reasons = {
+        "rule": {"$ifNull": ["$violations.rule", "$error_type"]},
+        "column": {"$ifNull": ["$violations.column", None]},
+    }
+    example = {name: f"${name}" for name in ("file", "file_id", "row", "line")}
+    example |= {"value": "$violations.value", "message": "$violations.message"}
+    stages: list[Document] = [
+        {"$match": {"$and": list(_conditions(source_name, query))}},
+        {"$unwind": {"path": "$violations", "preserveNullAndEmptyArrays": True}},
+        {"$group": {"_id": reasons, "count": {"$sum": 1}, "example": {"$first": example}}},
+        {"$sort": {"count": -1, "_id": 1}},
+        {"$limit": _MOST_REASONS},
+    ]
+    found = await context.mongo.aggregate(ERRORS, stages, maxTimeMS=context.time_limit_ms)
+    told = [{**one["_id"], "count": one["count"], "example": one["example"]} for one in found]
+    return json_response(told)
+
+
+def _conditions(source_name: str, query: ListQuery) -> Iterator[Document]:
+    """Those of the filters and dates of a query.
+
+    Raises:
+        RequestRefused: 400, there is no such filter or state.
+    """
+    filters = query.only(*_FIELDS).filters
+    state = filters.get("state")
+    if state is not None and state not in STATES:
+        raise bad_parameter("state", "there is no such state", more=choices(state, STATES))
+    yield {"source_name": source_name}
+    yield from query.bounds("error_time")
+    yield from ({_FIELDS[name]: {"$eq": text}} for name, text in filters.items())

@@ -1,19 +1,20 @@
 """``GET /sources`` and ``/sources/{source_name}``: what is configured, and how it is doing."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from aiohttp import web
 
 from ingestd.access import Kind
-from ingestd.api.admission import PRINCIPAL
+from ingestd.api.admission import PRINCIPAL, asked_by
 from ingestd.api.answers import json_response
+from ingestd.api.bodies import read_options
 from ingestd.api.context import CONTEXT, ApiContext
 from ingestd.api.files import as_file
 from ingestd.api.problems import not_found
 from ingestd.api.query import refuse_parameters
-from ingestd.ledger import BY_STATE, FILES
+from ingestd.ledger import BY_STATE, FILES, Pauses
 from ingestd.mongo import Document
 from ingestd.records import COMMITTED, FileState
 
@@ -109,3 +110,23 @@ async def _last_files(
     order = [("processed_at", 1)]
     found = await context.mongo.find(FILES, match, sort=order, max_time_ms=context.time_limit_ms)
     return {file["source_name"]: as_file(file) for file in found}
+
+
+async def pause_source(request: web.Request) -> web.Response:
+    """Let the files of a source wait, in all daemons, until it is resumed."""
+    return await _change(request, lambda pauses, name: pauses.pause(name, asked_by(request)))
+
+
+async def resume_source(request: web.Request) -> web.Response:
+    """Take the files of a source again."""
+    return await _change(request, lambda pauses, name: pauses.resume(name))
+
+
+async def _change(
+    request: web.Request, change: Callable[[Pauses, str], Awaitable[None]]
+) -> web.Response:
+    refuse_parameters(request)
+    await read_options(request, {})
+    name, pauses = named_source(request), request.app[CONTEXT].desk.ledger.pauses
+    await change(pauses, name)
+    return json_response({"name": name, "paused": (await pauses.all()).get(name)})

@@ -22,12 +22,14 @@ from ingestd.ledger.entry import (
 )
 from ingestd.ledger.leases import THIS_PROCESS, Leases, Owner, name_of
 from ingestd.ledger.ledger import BY_STATE, COLLECTIONS, Commit, Ending, Ledger
+from ingestd.ledger.pauses import PAUSES, Pauses
 from ingestd.ledger.trail import TRAIL, Asking, Trail
 
 __all__ = [
     "BY_STATE",
     "COLLECTIONS",
     "FILES",
+    "PAUSES",
     "SOURCES",
     "THIS_PROCESS",
     "TRAIL",
@@ -42,6 +44,7 @@ __all__ = [
     "Leases",
     "Ledger",
     "Owner",
+    "Pauses",
     "Trail",
     "Verdict",
     "Wanted",

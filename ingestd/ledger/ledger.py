@@ -27,6 +27,7 @@ from ingestd.ledger.entry import (
     progress_fields,
 )
 from ingestd.ledger.leases import LEASES, THIS_PROCESS, Leases, Owner, taken
+from ingestd.ledger.pauses import PAUSES, Pauses
 from ingestd.ledger.runs import Runs
 from ingestd.ledger.trail import TRAIL
 from ingestd.mongo import Document, Mongo
@@ -81,7 +82,7 @@ class Commit:
     drift: Drift = NO_DRIFT
 
 
-COLLECTIONS = (FILES, SOURCES, LEASES, TRAIL)
+COLLECTIONS = (FILES, SOURCES, LEASES, TRAIL, PAUSES)
 """What it is kept in."""
 
 
@@ -102,6 +103,7 @@ class Ledger:
         self.claims = Claims(mongo, self.leases, runs, is_there)
         self.duplicates = Duplicates(mongo, self.leases, runs, is_there)
         self.actions = Actions(mongo, self.leases)
+        self.pauses = Pauses(mongo)
         self.archives = Archives(mongo, self.leases)
         self._attempts = Attempts(mongo, self.leases, runs)
         self._commits: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)

@@ -8,7 +8,7 @@ they come up. All times are monotonic seconds.
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from math import inf
 
 from ingestd.config.settings import WatchSettings
@@ -50,7 +50,7 @@ class Arrivals:
         self._due: list[tuple[float, int, Candidate]] = []
         self._ready: dict[str, Queue] = {source_name: [] for source_name in self._needs_marker}
         self._numbers = itertools.count()
-        self._paused: set[str] = set()
+        self._paused: Set[str] = frozenset()
 
     # what was seen
 
@@ -97,12 +97,10 @@ class Arrivals:
                 return file
         return None
 
-    def pause(self, source_name: str) -> None:
-        """Take no file of the source until it is resumed."""
-        self._paused.add(source_name)
-
-    def resume(self, source_name: str) -> None:
-        self._paused.discard(source_name)
+    def pause(self, source_names: Set[str]) -> bool:
+        """Take no file of these sources, and of all others; returns whether that is new."""
+        is_new, self._paused = self._paused != source_names, frozenset(source_names)
+        return is_new
 
     def judge(self, file: Candidate, seen: Look, at: float) -> bool:
         """Whether a file just taken is complete; it counts as offered then."""

@@ -6,7 +6,7 @@ becomes of it, is left to the pipeline.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from itertools import islice
 from math import inf
@@ -106,14 +106,10 @@ class Watcher:
         """Scan now."""
         self._scanner.want_scan()
 
-    def pause(self, source_name: str) -> None:
-        """Offer no file of the source until it is resumed; a few on their way still arrive."""
-        self._arrivals.pause(source_name)
-
-    def resume(self, source_name: str) -> None:
-        """Offer the files of a paused source again."""
-        self._arrivals.resume(source_name)
-        self._scanner.has_news.ring()
+    def pause(self, source_names: Set[str]) -> None:
+        """Offer no file of these sources, and of all others; a few on their way still arrive."""
+        if self._arrivals.pause(source_names):
+            self._scanner.has_news.ring()
 
     def marker_path(self, found: FoundFile) -> Path | None:
         """The done-marker of the file, for the pipeline to remove after the file is archived."""

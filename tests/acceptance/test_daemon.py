@@ -280,3 +280,19 @@ def test_a_wrong_password_is_told_and_ends_the_start(new_daemon: NewDaemon, mong
     assert daemon.wait(30) == MONGODB_AWAY
     assert "password" in daemon.output()
     assert "secret" not in daemon.output()
+
+
+# pauses
+
+
+def test_a_paused_source_stays_paused_through_a_restart(new_daemon: NewDaemon) -> None:
+    daemon = new_daemon().start()
+    assert daemon.post("/sources/orders/pause")["paused"]["by"]
+    daemon.wait_for(lambda: daemon.get("/sources/orders")[1]["paused"], "the pause")
+    daemon.stop()
+    daemon.start()
+    daemon.drop("orders/waiting.csv", orders_text(5))
+    daemon.wait_for(lambda: daemon.get("/sources/orders")[1]["waiting"] == 1, "a waiting file")
+    assert daemon.files() == []
+    assert daemon.post("/sources/orders/resume")["paused"] is None
+    daemon.wait_for_file("waiting.csv")

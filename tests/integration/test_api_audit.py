@@ -114,3 +114,19 @@ async def test_without_a_token_nothing_is_recorded(world: World) -> None:
     )
     assert status == 401
     assert await trail(world) == []
+
+
+async def test_a_paused_source_is_told_with_who_paused_it_until_it_is_resumed(world: World) -> None:
+    for _ in range(2):
+        status, body = await world.post("/sources/orders/pause")
+        assert (status, body["paused"]["by"]) == (200, "http 127.0.0.1")
+    assert list(await world.context.desk.ledger.pauses.all()) == ["orders"]
+    for _ in range(2):
+        assert await world.post("/sources/orders/resume") == (
+            200,
+            {"name": "orders", "paused": None},
+        )
+    assert (await world.post("/sources/nope/pause"))[0] == 404
+    assert (await world.post("/sources/orders/pause", json={"until": "monday"}))[0] == 400
+    headers = {"Origin": "https://example.org"}
+    assert (await world.post("/sources/orders/pause", headers=headers))[0] == 403

@@ -242,11 +242,30 @@ async def test_errors_are_filtered_by_what_describes_them(world: World) -> None:
     await add_errors(world, 1)
     await add_errors(world, 1, state="replayed", error_type="parse", file_id="00000000000000bb")
     for query, count in {
-        "type=parse": 1, "rule=min": 2, "rule=max": 0, "column=amount": 2, "column=x": 0,
+        "type=parse": 1, "file=a.csv": 2, "file=b.csv": 0, "rule=min": 2, "rule=max": 0,
+        "column=amount": 2, "column=x": 0,
         "file_id=00000000000000bb": 1, "state=open": 1, "state=dismissed": 0,
         "start_date=2026-02-01": 0, "end_date=2026-01-31": 2, "rule=[$ne]": 0,
     }.items():  # fmt: skip
         assert len((await world.get(f"/errors/orders?{query}"))[1]) == count, query
+
+
+async def test_reasons_are_counted_by_rule_and_column_with_an_example(world: World) -> None:
+    await add_errors(world, 3)
+    await add_errors(world, 1, violations=[], error_type="empty_file", file="b.csv")
+    await add_errors(world, 2, source_name="others")
+    status, told, _ = await world.get("/errors/orders/summary")
+    assert status == 200
+    assert [(one["rule"], one["column"], one["count"]) for one in told] == [
+        ("min", "amount", 3), ("empty_file", None, 1),
+    ]  # fmt: skip
+    assert told[0]["example"]["value"] == "-1"
+    assert told[0]["example"]["file"] == "a.csv"
+    (one,) = (await world.get("/errors/orders/summary?file=b.csv&state=open"))[1]
+    assert one["rule"] == "empty_file"
+    for wrong in ("limit=1", "cursor=x", "format=csv", "x=1", "state=lost"):
+        status, problem, _ = await world.get(f"/errors/orders/summary?{wrong}")
+        assert (status, problem["parameter"]) == (400, wrong.partition("=")[0])
 
 
 async def test_files_come_newest_first_and_in_pages(world: World) -> None:

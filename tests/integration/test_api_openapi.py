@@ -10,6 +10,7 @@ from api_world import World, running, source
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from ingestd.access import TokenFile, new_token, parse_scope
+from ingestd.api import data
 from ingestd.api.app import POSTS, PUTS, ROUTES
 from ingestd.api.asked import SUMMARIES
 from ingestd.config.settings import ApiSettings
@@ -57,7 +58,7 @@ async def test_operators_are_told_with_their_column(world: World) -> None:
     operation = (await told(world))["paths"]["/data/orders"]["get"]
     by_name = {parameter["name"]: parameter for parameter in operation["parameters"]}
     assert "amount__gte" in by_name["amount"]["description"]
-    assert {"limit", "cursor", "format", "fields"} <= set(by_name)
+    assert set(data._PARAMETERS) <= set(by_name)
 
 
 async def test_references_and_ids_are_whole(world: World) -> None:

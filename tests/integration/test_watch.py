@@ -518,12 +518,12 @@ async def test_no_more_files_are_kept_in_mind_than_allowed(tmp_path: Path) -> No
 
 async def test_files_of_a_paused_source_wait(tmp_path: Path) -> None:
     async with watching(tmp_path, source("a", "a/*"), source("b", "b/*")) as at:
-        at.watcher.pause("a")
+        at.watcher.pause({"a"})
         at.drop("a/1")
         await at.until(lambda: at.watcher.waiting()["a"] == 1)
         at.drop("b/2")
         assert (await at.next()).source_name == "b"
-        at.watcher.resume("a")
+        at.watcher.pause(set())
         assert (await at.next()).source_name == "a"
 
 

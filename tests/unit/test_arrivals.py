@@ -109,12 +109,13 @@ def test_files_of_a_paused_source_wait_until_it_is_resumed() -> None:
     files = arrivals("s", "t")
     files.sight(sighting("/a"), 1.0)
     files.sight(sighting("/b", source_name="t"), 1.0)
-    files.pause("s")
+    assert files.pause({"s"})
     taken = files.take(1.0)
     assert taken is not None
     assert taken.path == "/b"
     assert files.take(1.0) is None
-    files.resume("s")
+    assert not files.pause({"s"})
+    assert files.pause(set())
     assert files.take(1.0) is files.known["/a"]
 
 
