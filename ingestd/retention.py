@@ -16,6 +16,7 @@ from typing import TypeVar
 import anyio
 
 from ingestd.config.settings import Settings
+from ingestd.errors import StoreRefused
 from ingestd.events import Events
 from ingestd.ledger import FILES, SOURCES, now
 from ingestd.mongo import Document, Mongo
@@ -51,9 +52,12 @@ class Retention:
     """Documents or files of one step."""
 
     async def run(self) -> None:
-        """Sweep now and then, for ever."""
+        """Sweep now and then, for ever. What cannot be swept now keeps nobody from loading."""
         while True:
-            await self.sweep()
+            try:
+                await self.sweep()
+            except (StoreRefused, OSError) as error:
+                self.events.removal_failed("sweep", self.settings.paths.root, str(error))
             await anyio.sleep(_EVERY_S)
 
     async def sweep(self) -> None:

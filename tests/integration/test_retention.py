@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from pipeline_world import World, csv, many, opened
 
@@ -111,3 +112,12 @@ async def test_a_file_of_which_the_details_are_gone_can_be_undone_and_loaded_aga
     assert world.ids() == []
     assert (await world.load("a.csv", content)).state is FileState.ARCHIVED
     assert world.ids() == [1]
+
+
+async def test_a_sweep_that_cannot_be_made_ends_nothing(world: World) -> None:
+    day = world.root / "archive" / "orders" / "2020" / "01"
+    day.mkdir(parents=True)
+    (day / "01").write_text("no directory")
+    with anyio.move_on_after(0.5) as waiting:
+        await sweeper(world, **ALL).run()
+    assert waiting.cancelled_caught
