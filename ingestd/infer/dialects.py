@@ -50,7 +50,7 @@ class Dialect:
                 yield replace(self, quote=quote, escape=escape)
 
     def records(self, text: str, most: int = _MOST_RECORDS) -> Iterator["Record"]:
-        """The first records of a text; blank lines are none."""
+        """The first records of a text; lines without content are none."""
         delimiter = self.delimiter
         if len(delimiter) > 1:
             text, delimiter = text.replace(delimiter, _STAND_IN), _STAND_IN
@@ -63,7 +63,7 @@ class Dialect:
         line = 0
         with suppress(csv.Error):  # a field larger than Python's limit ends the sample
             for cells in reader:
-                if cells:
+                if any(cell.strip() for cell in cells):
                     yield Record(line, reader.line_num, tuple(cells))
                     most -= 1
                 line = reader.line_num
@@ -79,6 +79,11 @@ class Record:
     last_line: int
     cells: tuple[str, ...]
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What it has in common with a header that it repeats."""
+        return tuple(cell.strip("\ufeff").strip().casefold() for cell in self.cells)
+
 
 def guess_dialect(text: str) -> Dialect:
     """The dialect of the text, whose lines end with LF."""
@@ -91,7 +96,7 @@ def guess_dialect(text: str) -> Dialect:
 
 
 def _possible(text: str) -> Iterator[Dialect]:
-    lines = [line for line in text.splitlines()[: 2 * _MOST_RECORDS] if line]
+    lines = [line for line in text.split("\n", 2 * _MOST_RECORDS)[: 2 * _MOST_RECORDS] if line]
     for delimiter in _DELIMITERS:
         is_spread = sum(delimiter in line for line in lines) > 0.3 * len(lines)
         if len(delimiter) > 1 and f'{delimiter}"' in text:

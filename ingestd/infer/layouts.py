@@ -15,7 +15,7 @@ from ingestd.infer.outline import (
     footer_records,
     without_comments,
 )
-from ingestd.infer.samples import CR_CR_LF, Sample
+from ingestd.infer.samples import CR_CR_LF, Sample, lines_of
 
 _ALL = -1
 _SEPARATOR_LINE = re.compile(r'\A"?sep=(.{1,16}?)"?\n', re.IGNORECASE)
@@ -118,7 +118,7 @@ def layout_in(sample: Sample, dialect: Dialect) -> Layout:
 def _is_header_marked(text: str, commented: Commented, dialect: Dialect) -> bool:
     """Whether the last line that looks like a comment names the columns of the rows below."""
     first = next(dialect.records(commented.text), None)
-    above = text.splitlines(keepends=True)[: first.first_line if first else 0]
+    above = lines_of(text)[: first.first_line if first else 0]
     last = next(dialect.records("".join(above[-1:])), None)
     if first is None or last is None:
         return False

@@ -1,7 +1,9 @@
 """Names for columns under which MongoDB can store them."""
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import count
 
 from ingestd.config.source import EXTRA, RESERVED_COLUMNS
 
@@ -12,11 +14,13 @@ _TAKEN = (*RESERVED_COLUMNS, EXTRA, "__broken__")
 def storable_names(names: Sequence[str]) -> tuple[str, ...]:
     """A name for each column, as close as possible to its own; no two are the same."""
     taken = {name for name in names if name and storable_name(name) == name}
-    given: list[str] = []
+    given: dict[str, None] = {}
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))
     for place, name in enumerate(names):
-        wanted = storable_name(name) or f"column_{place + 1}"
-        is_first = wanted == name and wanted not in given
-        given.append(wanted if is_first else _free(wanted, taken | set(given)))
+        wanted = free = storable_name(name) or f"column_{place + 1}"
+        while free in given or (free != name and free in taken):
+            free = f"{wanted}_{next(numbers[wanted])}"
+        given[free] = None
     return tuple(given)
 
 
@@ -38,9 +42,3 @@ def suffix_of(file: str) -> str:
     """What names of such files end with: ``.csv``, ``.csv.gz``."""
     found = re.search(r"(?i)(\.[a-z][a-z0-9]{0,7})?(\.(?:gz|bz2|xz|zst|zip))?$", file)
     return found[0] if found and found[0] else ".csv"
-
-
-def _free(name: str, taken: set[str]) -> str:
-    if name not in taken:
-        return name
-    return next(f"{name}_{n}" for n in range(2, len(taken) + 3) if f"{name}_{n}" not in taken)

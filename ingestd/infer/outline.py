@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from ingestd.formats.csv.header import joined_names
 from ingestd.infer.dialects import Record
+from ingestd.infer.samples import lines_of
 
 _MOST_PREAMBLE_LINES = 100
 _MOST_FOOTER_LINES = 20
@@ -57,7 +58,7 @@ class Outline:
 
 def find_comments(text: str) -> Commented:
     """The lines before the table that are marked as no part of it."""
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     first = next((line for line in lines if line.strip()), "")
     prefix = next((prefix for prefix in _COMMENTS if first.startswith(prefix)), "")
     return without_comments(text, prefix)
@@ -67,7 +68,7 @@ def without_comments(text: str, prefix: str) -> Commented:
     """The text without the lines that begin so."""
     if not prefix:
         return Commented("", text)
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     return Commented(prefix, "".join("\n" if line.startswith(prefix) else line for line in lines))
 
 
@@ -157,7 +158,7 @@ def _header_lines(table: Sequence[Record], width: int) -> int:
     body = _without_repeats(table[3:_ENOUGH_RECORDS], table[:3])
     valued = [place for place in range(width) if _is_valued(body, place)]
     for lines, record in enumerate(table[1:3], 1):
-        if record.cells == table[0].cells or not body or not valued:
+        if record.key == table[0].key or not body or not valued:
             return lines
         if any(_is_value(record, place) for place in valued):
             return lines
@@ -193,8 +194,8 @@ def _is_above_values(table: Sequence[Record], width: int) -> bool:
 
 def _without_repeats(body: Sequence[Record], header: Sequence[Record]) -> list[Record]:
     """The records below a header without those that repeat it."""
-    repeated = {record.cells for record in header}
-    return [record for record in body if record.cells not in repeated]
+    repeated = {record.key for record in header}
+    return [record for record in body if record.key not in repeated]
 
 
 def _is_unlike(cells: list[str], body: Sequence[Record]) -> bool:

@@ -1,5 +1,6 @@
 """The beginning and the end of a file as text, from which its layout is told."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,11 @@ def _without_mark(encoding: str, head: bytes) -> str:
     if encoding not in ("utf-16", "utf-32"):
         return encoding
     return f"{encoding}-be" if head[:2] in (b"\xfe\xff", b"\0\0") else f"{encoding}-le"
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a sample with their ends; nothing but LF is one."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def _record_end(text: str) -> str:

@@ -30,7 +30,8 @@ def read_slowly(octets: bytes, dialect: Dialect, lines_before: int) -> list[Slow
     while start < len(octets):
         line_end = octets.index(b"\n", start) + 1
         line = octets[start:line_end]
-        if line in (b"\n", b"\r\n"):
+        content = line.removesuffix(b"\n").removesuffix(b"\r")
+        if not content.strip(bytes([dialect.delimiter, *b" \t"])):
             start = line_end
             continue
         end, rule, cells = _next_record(octets, start, line_end, dialect)

@@ -16,6 +16,8 @@ from ingestd.infer.dialects import Dialect, guess_dialect
 from ingestd.infer.encodings import EncodingScan, guess_encoding
 from ingestd.infer.evidence import Evidence
 from ingestd.infer.names import source_name, storable_names, suffix_of
+from ingestd.infer.outline import find_comments
+from ingestd.infer.samples import lines_of
 from ingestd.infer.toml import as_comment, toml_key, toml_value
 
 TEXTS = {
@@ -144,6 +146,13 @@ def test_the_dialect_gives_a_regular_table(text: str, dialect: Dialect) -> None:
 @given(st.text())
 def test_any_text_gets_a_dialect(text: str) -> None:
     assert guess_dialect(text).delimiter
+
+
+@pytest.mark.parametrize("mark", "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+def test_only_line_feeds_end_the_lines_of_a_sample(mark: str) -> None:
+    text = f"# a{mark}b\nid,c\n1,2\n"
+    assert lines_of(text) == [f"# a{mark}b\n", "id,c\n", "1,2\n"]
+    assert find_comments(text).text == "\nid,c\n1,2\n"
 
 
 def test_names_are_kept_where_mongodb_can_store_them() -> None:

@@ -33,6 +33,8 @@ class Dialect:
     record: re.Pattern[bytes]
     unfinished: re.Pattern[bytes]
     field: re.Pattern[bytes]
+    empty: re.Pattern[bytes]
+    """A line of nothing but delimiters and blanks, with its end; or a blank one."""
     ending: Ending
     script: Script | None
     """How files are written, if it is not so: what they say is written anew first."""
@@ -106,6 +108,7 @@ def _compile(marks: _Marks) -> Dialect:
         record=re.compile(b"%b(?:%b%b)*+%b" % (cell, d, cell, end)),
         unfinished=re.compile(rb"(?:%b%b)*+%b\Z" % (cell, d, cut)),
         field=re.compile(b"(%b)(%b|%b)" % (cell, d, end)),
+        empty=re.compile(rb"[%b \t]*+%b" % (d, end)),
         ending=ending_of(Shape((), marks.encoding, marks.record_end)),
         script=script,
         padded=re.compile(padded) if q and marks.is_trimmed else None,

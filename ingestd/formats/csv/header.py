@@ -132,9 +132,10 @@ def _header_at(file: Beginning, start: int) -> Header:
 
 
 def _skip_idle_lines(file: Beginning, position: int) -> int:
-    """Behind blank lines and comments."""
+    """Behind lines without content and comments."""
     comment = file.dialect.comment
-    idle = rb"\r?\n" + (b"|" + re.escape(comment) + rb"[^\n]*+\n" if comment else b"")
+    empty = file.dialect.empty.pattern
+    idle = empty + (b"|" + re.escape(comment) + rb"[^\n]*+\n" if comment else b"")
     lines = re.compile(b"(?:%b)*+" % idle).match(file.octets, position)
     assert lines is not None, "it matches nothing, too"
     if lines.end() == len(file.octets):

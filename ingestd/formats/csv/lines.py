@@ -1,6 +1,5 @@
 """The records of a chunk in the canonical dialect, one right behind the other."""
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -8,8 +7,6 @@ import numpy as np
 
 from ingestd.formats.csv.records import Found
 from ingestd.formats.text import Positions
-
-_BOM = "\ufeff".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +33,6 @@ class Lines:
         """Indexes, ascending and each once, of the records in which these places are."""
         found: list[int] = np.unique(np.searchsorted(self.ends, places, side="right")).tolist()
         return found
-
-    def find(self, records: Collection[bytes]) -> tuple[int, ...]:
-        """Indexes of the records that say one of these, given without their ends."""
-        if not any(record in self.octets for record in records):
-            return ()
-        either = b"|".join(map(re.escape, records))
-        same = re.compile(b"(?:%b)?(?:%b)\r?\n" % (_BOM, either))
-        places = np.array([match.start() for match in same.finditer(self.octets)], np.int64)
-        return tuple(i for i in self.at(places) if same.fullmatch(self.record(i)))
 
 
 def lines_of(octets: bytes, found: Found) -> Lines:

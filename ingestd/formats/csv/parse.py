@@ -107,8 +107,9 @@ class Parser:
 
     def _places(self) -> dict[str, str]:
         """Where in a record the columns of the schema are, as far as the file has them."""
-        known = (name for name in self.source.file_columns if name in self.columns)
-        return {name: _place(self.columns.index(name)) for name in known}
+        places = {name: index for index, name in reversed([*enumerate(self.columns)])}
+        known = (name for name in self.source.file_columns if name in places)
+        return {name: _place(places[name]) for name in known}
 
     def _unknown(self) -> dict[str, str]:
         """Where the columns are that only ``_extra`` keeps."""

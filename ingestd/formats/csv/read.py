@@ -21,6 +21,7 @@ from ingestd.formats.csv.faults import (
 from ingestd.formats.csv.lines import lines_of
 from ingestd.formats.csv.parse import Parser, Part
 from ingestd.formats.csv.records import Scan, find_records
+from ingestd.formats.csv.repeats import find_repeats
 from ingestd.formats.csv.transcript import Transcript, transcribe
 from ingestd.formats.limits import Limits
 from ingestd.formats.octets import read_octets
@@ -73,7 +74,7 @@ def _read_chunk(chunk: Chunk, reader: _Reader, first: int) -> Part:
     faults |= {index: structure_fault(rule) for index, rule in found.faults.items()}
     faults |= find_nul(lines)
     faults |= _undecodable(transcript, records) or find_undecodable(lines, dialect)
-    ignored = lines.find(reader.shape.header_records)
+    ignored = find_repeats(lines, reader.shape.header_records, dialect)
     faults = {index: fault for index, fault in faults.items() if index not in ignored}
     return Part(TextChunk(records, faults, first, tuple(ignored)), lines, counts)
 

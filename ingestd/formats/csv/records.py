@@ -4,7 +4,7 @@ A line is a record, unless its quotes say otherwise. A record of several lines m
 quote rule and keep within the largest size; otherwise the damage is confined to its first line and
 reading goes on at the next. So an open quote costs one row, not the rest of the file; and what
 stands inside quotes that do close is never read as rows, however many fields its record has.
-Lines without content are no records, nor are comments.
+Lines without content (blank, or delimiters and blanks alone) are no records, nor are comments.
 
 What becomes of a line depends on the bytes from there on, never on how the file is cut.
 """
@@ -16,6 +16,9 @@ import numpy as np
 from ingestd.formats.csv.dialect import NEWLINE, RETURN, Dialect
 from ingestd.formats.csv.quotes import Mask, Octets, odd_lines, paired_ends
 from ingestd.formats.text import Positions
+
+_FIRST_BYTES = 8
+"""Of a line, by which nearly all that have content are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +95,26 @@ def _find_joined(
 
 
 def _has_content(octets: Octets, starts: Positions, lengths: Positions, scan: Scan) -> Mask:
-    """Which lines are neither blank nor comments."""
+    """Which lines are neither without content nor comments."""
     has_content: Mask = lengths > 2
     if not has_content.all():
         has_content |= (lengths == 2) & (octets[starts] != RETURN)
     if scan.dialect.comment:
         has_content &= ~_is_comment(octets, starts, scan.dialect.comment)
+    has_content[_find_empty(octets, starts, starts + lengths, scan.dialect)] = False
     return has_content
+
+
+def _find_empty(
+    octets: Octets, starts: Positions, ends: Positions, dialect: Dialect
+) -> list[int]:  # fmt: skip
+    """Lines of delimiters and blanks alone, such as spreadsheets write below a table."""
+    is_idle = np.zeros(256, np.bool_)
+    is_idle[[dialect.delimiter, *b" \t\r\n"]] = True
+    lines = np.flatnonzero(is_idle[octets[starts]])
+    for place in range(1, _FIRST_BYTES):
+        lines = lines[is_idle[octets[np.minimum(starts[lines] + place, ends[lines] - 1)]]]
+    return [line for line in lines.tolist() if dialect.empty.match(octets.data, int(starts[line]))]
 
 
 def _is_comment(octets: Octets, starts: Positions, prefix: bytes) -> Mask:
