@@ -7,6 +7,7 @@ from benchmarks.probes.export import measure_export
 from benchmarks.probes.idle import measure_idle
 from benchmarks.probes.latency import measure_busy_latency, measure_latency
 from benchmarks.probes.ledger import measure_ledger
+from benchmarks.probes.pages import measure_pages
 from benchmarks.rounds import Effort
 from benchmarks.summary import Spread
 
@@ -18,7 +19,8 @@ PROBES: Mapping[str, Probe] = {
     "idle": measure_idle,
     "export": measure_export,
     "ledger": measure_ledger,
+    "pages": measure_pages,
 }
 
-ON_REQUEST = frozenset({"ledger"})
-"""Takes ten minutes to prepare: measured when it is named."""
+ON_REQUEST = frozenset({"ledger", "pages"})
+"""They take minutes to prepare: measured when they are named."""

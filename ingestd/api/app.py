@@ -9,11 +9,14 @@ from ingestd.api import (
     data,
     docs,
     files,
+    lineage,
     middleware,
     openapi,
     probes,
     rejections,
+    schemas,
     sources,
+    summaries,
     uploads,
 )
 from ingestd.api.context import CONTEXT, ApiContext
@@ -22,6 +25,10 @@ from ingestd.api.turns import EXPORTS, QUERIES, Turns, in_turn
 
 ROUTES: dict[str, probes.Handler] = {
     "/data/{source_name}": in_turn(data.get_data),
+    "/data/{source_name}/count": in_turn(summaries.get_count),
+    "/data/{source_name}/aggregate": in_turn(summaries.get_aggregate),
+    "/data/{source_name}/schema": schemas.get_schema,
+    "/data/{source_name}/{row_id}": in_turn(lineage.get_row),
     "/errors/{source_name}": in_turn(rejections.get_errors),
     "/errors/{source_name}/summary": in_turn(rejections.get_summary),
     "/files": in_turn(files.get_files),

@@ -8,6 +8,7 @@ from ingestd.api.filters import operators_of
 from ingestd.api.formats import LISTS, ROWS
 from ingestd.api.options import OPTIONS
 from ingestd.api.query import MAX_LIMIT
+from ingestd.api.summaries import WORDS
 from ingestd.ledger import Action
 from ingestd.records import FileState
 
@@ -23,6 +24,10 @@ _FILE_ACTIONS = {
 SUMMARIES = {
     "/": "What there is",
     "/data/{source_name}": "Rows of completely loaded files",
+    "/data/{source_name}/count": "How many rows match",
+    "/data/{source_name}/aggregate": "Groups of rows, counted and added up",
+    "/data/{source_name}/schema": "What a row is, as JSON Schema",
+    "/data/{source_name}/{row_id}": "One row, its file, and what was refused of it",
     "/errors/{source_name}": "Refused rows and files, with their reasons",
     "/errors/{source_name}/summary": "How many reasons by rule and column, with examples",
     "/files": "Files of all sources, newest first",
@@ -53,10 +58,19 @@ _ERRORS: dict[str, Object] = {
     "type": _TEXT, "rule": _TEXT, "column": _TEXT, "file": _TEXT, "file_id": _TEXT,
     "state": {"enum": ["open", "replayed", "dismissed"]},
 }  # fmt: skip
+_MATCHING: dict[str, Object] = {"start_date": _MOMENT, "end_date": _MOMENT, "file_id": _TEXT}
+_FLAG: Object = {"enum": ["true", "false"]}
+FILTERED = tuple(f"/data/{{source_name}}{rest}" for rest in ("", "/count", "/aggregate"))
+"""Where columns can be compared with values."""
 _PARAMETERS: dict[str, dict[str, Object]] = {
     "/data/{source_name}": {
-        **_LIST, "format": {"enum": list(ROWS)}, "fields": _TEXT, "file_id": _TEXT,
-        "sort": _TEXT, **dict.fromkeys(OPTIONS, _TEXT),
+        **_LIST, "format": {"enum": list(ROWS)}, "fields": _TEXT, "file_id": _TEXT, "sort": _TEXT,
+        **{name: {"enum": list(option.texts)} for name, option in OPTIONS.items()},
+    },
+    "/data/{source_name}/count": {**_MATCHING, "estimate": _FLAG},
+    "/data/{source_name}/aggregate": {
+        **_MATCHING, "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+        "group_by": _TEXT, "count": _FLAG, **dict.fromkeys(WORDS, _TEXT),
     },
     "/errors/{source_name}/summary": {"start_date": _MOMENT, "end_date": _MOMENT, **_ERRORS},
     "/errors/{source_name}": {**_LIST, "format": {"enum": list(LISTS)}, **_ERRORS},

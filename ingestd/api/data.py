@@ -4,16 +4,12 @@ from aiohttp import hdrs, web
 
 from ingestd.api.answers import answer_page
 from ingestd.api.codings import choose_coding
-from ingestd.api.context import CONTEXT
 from ingestd.api.envelope import Envelope
 from ingestd.api.exports import Export, answer_rows
-from ingestd.api.filters import chosen_columns, column_conditions
 from ingestd.api.formats import JSON, PARQUET, ROWS, Format
-from ingestd.api.listing import RowListing
+from ingestd.api.listing import RowListing, read_listing
 from ingestd.api.options import OPTIONS, take_options
-from ingestd.api.query import LIST_PARAMETERS, ListQuery, read_list_query
-from ingestd.api.sorts import read_sort
-from ingestd.api.sources import named_source
+from ingestd.api.query import LIST_PARAMETERS, read_list_query
 from ingestd.api.validators import is_known, tag_headers, tag_of
 from ingestd.export import Plan
 
@@ -24,7 +20,7 @@ async def get_data(request: web.Request) -> web.StreamResponse:
     """Rows of one source: a list of runs (files), or flat."""
     query = read_list_query(request, ROWS)
     options = take_options(query.filters, query.format)
-    listing = await _read_listing(request, query)
+    listing = await read_listing(request, query, _PARAMETERS)
     tag = await tag_of(request, listing)
     if is_known(request, tag):
         return web.Response(status=304, headers=tag_headers(tag))
@@ -33,19 +29,6 @@ async def get_data(request: web.Request) -> web.StreamResponse:
         return await envelope.around(await answer_page(request, query, listing))
     plan = Plan(query.format.name, listing.columns, listing.is_open, **options)
     return await answer_rows(request, query, Export(listing, plan), envelope)
-
-
-async def _read_listing(request: web.Request, query: ListQuery) -> RowListing:
-    """What the other parameters ask for."""
-    context, source_name = request.app[CONTEXT], named_source(request)
-    schema, file_id = context.schemas[source_name], query.filters.pop("file_id", None)
-    columns = chosen_columns(query.filters.pop("fields", None), schema)
-    sort = read_sort(query.filters.pop("sort", None), context.sources[source_name], schema)
-    conditions = column_conditions(query.filters.items(), schema, _PARAMETERS)
-    listing = RowListing(context, source_name, query, columns, conditions, sort)
-    if file_id is not None:
-        await listing.keep_to_file(file_id)
-    return listing
 
 
 def _named(listing: RowListing) -> dict[str, str]:

@@ -133,15 +133,18 @@ def shown_reason(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()[:300]
 
 
-def chosen_columns(text: str | None, columns: Columns) -> Columns:
+def chosen_columns(text: str | None, columns: Columns, parameter: str = "fields") -> Columns:
     """The columns of ``fields=a,b`` in that order; all of them without it."""
     if text is None:
         return columns
-    names = _split(text)
+    try:
+        names = _split(text)
+    except ValueError as error:
+        raise bad_parameter(parameter, str(error)) from error
     for name in names:
         if name not in columns:
             detail = f"there is no column {shown(name)!r}"
-            raise bad_parameter("fields", detail, more=choices(name, columns))
+            raise bad_parameter(parameter, detail, more=choices(name, columns))
     if len(set(names)) < len(names):
-        raise bad_parameter("fields", "a column is named twice")
+        raise bad_parameter(parameter, "a column is named twice")
     return {name: columns[name] for name in names}

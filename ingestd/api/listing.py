@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 
-from ingestd.api.context import ApiContext, Columns
+from aiohttp import web
+
+from ingestd.api.context import CONTEXT, ApiContext, Columns
 from ingestd.api.cursors import Key
+from ingestd.api.filters import chosen_columns, column_conditions
 from ingestd.api.problems import bad_parameter
 from ingestd.api.query import ListQuery
 from ingestd.api.rows import Item, Renderer, row_renderer
-from ingestd.api.sorts import ARRIVING, Sort
+from ingestd.api.sorts import ARRIVING, Sort, read_sort
+from ingestd.api.sources import named_source
 from ingestd.api.walks import Walk
 from ingestd.config.source import SourceSpec
 from ingestd.export.json_text import to_json
@@ -118,3 +122,18 @@ class RowListing:
         }  # fmt: skip
         rows = b",".join(item.text for item in items)
         return to_json(head)[:-1] + b',"data":[' + rows + b"]}"
+
+
+async def read_listing(
+    request: web.Request, query: ListQuery, parameters: Iterable[str]
+) -> RowListing:
+    """The rows that the rest of the parameters ask for; ``parameters`` are those there are."""
+    context, source_name = request.app[CONTEXT], named_source(request)
+    schema, file_id = context.schemas[source_name], query.filters.pop("file_id", None)
+    columns = chosen_columns(query.filters.pop("fields", None), schema)
+    sort = read_sort(query.filters.pop("sort", None), context.sources[source_name], schema)
+    conditions = column_conditions(query.filters.items(), schema, parameters)
+    listing = RowListing(context, source_name, query, columns, conditions, sort)
+    if file_id is not None:
+        await listing.keep_to_file(file_id)
+    return listing

@@ -82,7 +82,7 @@ def _operation(
     path = template if source_name is None else template.replace(_SOURCE, source_name)
     parameters = [_path_parameter(name, list(schemas)) for name in _IN_PATH.findall(path)]
     parameters += asked.parameters(template)
-    if source_name is not None and template == f"/data/{_SOURCE}":
+    if source_name is not None and template in asked.FILTERED:
         parameters += asked.filters(schemas[source_name])
     operation: Object = {
         "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path}").strip("_"),
@@ -104,6 +104,8 @@ def _path_parameter(name: str, sources: list[str]) -> Object:
     schema: Object = {"type": "string", "minLength": 1}
     if name == "source_name":
         schema["enum"] = sources
+    elif name == "row_id":
+        schema["pattern"] = "^[0-9a-f]{24}$"
     elif name == "file_id":
         schema["pattern"] = "^[0-9a-f]{16}(-[0-9]{1,9})?$"
     return {"name": name, "in": "path", "required": True, "schema": schema}

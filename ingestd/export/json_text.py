@@ -111,6 +111,14 @@ def row_shape(
     return shape
 
 
+def shown_value(value: Any, column: ColumnSpec) -> Any:
+    """A value of a column, or a summary of such values, as a row would show it."""
+    convert = _SHAPES.get(column.type)
+    if column.type == "duration" and isinstance(value, float):
+        value = round(value)
+    return value if convert is None or value is None else convert(value)
+
+
 def _date(value: Any) -> Any:
     return value.date().isoformat() if isinstance(value, datetime) else value
 

@@ -57,7 +57,7 @@ async def add_errors(world: World, count: int, **fields: Any) -> None:
     [
         ("GET", "/data/order", 404, {"nearest": "orders", "allowed": ["orders"]}),
         ("GET", "/data/%24cmd", 404, {"allowed": ["orders"]}),
-        ("GET", "/data/orders/x", 404, {"hint": "see /"}),
+        ("GET", "/data/orders/x", 404, {"type": "urn:ingestd:problem:unknown-row"}),
         ("GET", "/dta/orders", 404, {"hint": "see /"}),
         ("GET", "/data/%00", 404, {}),
         ("GET", "/data/%FF%FE", 404, {}),

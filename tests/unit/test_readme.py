@@ -56,7 +56,7 @@ def test_every_route_is_in_the_table_and_no_other() -> None:
 
 
 def test_every_filter_operator_is_told() -> None:
-    listed = re.search(r"`(eq [^`]*)`", section("HTTP API"))
+    listed = re.search(r"`(eq [^`]*)`", section("Query"))
     assert listed
     assert set(listed[1].split()) == set(OPERATORS)
 
