@@ -5,13 +5,14 @@ for every row that was read. How a file is laid out is guessed from its beginnin
 """
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ingestd.config.reading import read_source
 from ingestd.config.source import FormatName, SourceSpec
 from ingestd.errors import FileRefused
-from ingestd.infer.attempts import Reader
+from ingestd.infer.attempts import Read, Reader
 from ingestd.infer.fixed import find_places, is_undelimited, read_fixed
 from ingestd.infer.forms import format_of
 from ingestd.infer.names import source_name, suffix_of
@@ -84,8 +85,23 @@ def _read_csv(name: str, files: Files, extent: Extent) -> Findings:
         return read_fixed(name, *files[0], places, extent)
     read = Reader(samples, files, extent).read_best()
     layout, decision = read.layout, read.decision
-    doubts = (f"Columns are told by their places: {layout.header_fault}",)
+    idle = layout.nameless if layout.is_named else ()
+    columns = tuple(c for c in decision.columns if c.evidence.filled or c.name not in idle)
     return Findings(
-        name, "csv", read.readings, decision.columns, layout.aliases, read.left_out,
-        layout.options() | decision.csv, doubts if layout.header_fault else (),
+        name, "csv", read.readings, columns or decision.columns, layout.aliases,
+        read.left_out, layout.options() | decision.csv, tuple(_doubts(read)),
     )  # fmt: skip
+
+
+def _doubts(read: Read) -> Iterator[str]:
+    """What is uncertain about the layout."""
+    layout, outline = read.layout, read.layout.outline
+    if layout.header_fault:
+        yield f"Columns are told by their places: {layout.header_fault}"
+    if layout.ragged == "pad":
+        yield f"Rows that lack fields, which become null: {read.short_share:.0%}"
+    if outline.names and not outline.is_aligned:
+        yield (
+            "AMBIGUOUS: the header names fewer columns than the rows have; taken to be without a"
+            f" name: {', '.join(layout.nameless)}"
+        )

@@ -14,6 +14,9 @@ from ingestd.infer.layouts import Layout, find_layout, layout_in
 from ingestd.infer.rows import Extent, Reading, read_rows
 from ingestd.infer.samples import Files, Sample
 
+_LEAST_SHORT_SHARE = 0.1
+"""Where so many rows lack fields it is how the file is written; fewer are damaged rows."""
+
 
 @dataclass(frozen=True)
 class Read:
@@ -24,6 +27,8 @@ class Read:
     evidence: tuple[Evidence, ...]
     left_out: tuple[str, ...]
     """Columns that only some files have."""
+    short_share: float = 0.0
+    """Of all rows, those that have fewer fields than the header."""
 
     @cached_property
     def decision(self) -> Decision:
@@ -78,11 +83,11 @@ class Reader:
         best = self._read(find_layout(self.samples[0]))
         if best.faults["stray_quote"] or best.faults["unclosed_quote"]:
             best = min([best, *self._read_otherwise(best.layout)], key=lambda read: read.unread)
-        if best.faults["too_few_fields"]:
+        if best.short_share >= _LEAST_SHORT_SHARE:
             padded = self._read(replace(best.layout, ragged="pad"))
             is_same = padded.types == best.types and padded.filled > best.filled
             if is_same or best.is_empty:
-                return padded
+                return replace(padded, short_share=best.short_share)
         return best
 
     def _read(self, layout: Layout) -> Read:
@@ -106,7 +111,9 @@ class Reader:
         )
         for reading in readings:
             read_rows(reading, shared, gathered, self.extent)
-        return Read(shared, readings, gathered, tuple(left_out(layouts, shared)))
+        short = sum(reading.faults["too_few_fields"] for reading in readings)
+        share = short / max(1, sum(reading.rows for reading in readings))
+        return Read(shared, readings, gathered, tuple(left_out(layouts, shared)), share)
 
     def _read_otherwise(self, layout: Layout) -> Iterator[Read]:
         """The same in the other dialects that are possible."""

@@ -43,6 +43,12 @@ class Layout:
         return self.outline.names
 
     @property
+    def nameless(self) -> tuple[str, ...]:
+        """The columns for which the header has no name."""
+        named = zip(self.columns, self.names, strict=False)
+        return tuple(column for column, name in named if not name)
+
+    @property
     def is_named(self) -> bool:
         """Whether the header's names are enough to tell the columns apart."""
         quote = self.dialect.quote or "\n"

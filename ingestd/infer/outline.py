@@ -160,7 +160,8 @@ def _header_lines(table: Sequence[Record], width: int) -> int:
     for lines, record in enumerate(table[1:3], 1):
         if record.key == table[0].key or not body or not valued:
             return lines
-        if any(_is_value(record, place) for place in valued):
+        values = [place for place in valued if _is_value(record, place, but="-?")]
+        if values and not _are_years(record, values, body):
             return lines
         if 2 * sum(_cell(record, place) != "" for place in valued) < len(valued):
             return lines
@@ -179,11 +180,22 @@ def _is_header(table: Sequence[Record], width: int) -> bool:
         return False
     valued = [place for place in range(width) if _is_value(first, place)]
     if valued:
-        if len(valued) == width or not _is_rising(first, valued):
-            return False
-        are_years = all(_YEAR.fullmatch(cells[place]) for place in valued)
-        return are_years or not any(_is_rising(record, valued) for record in body)
+        if _are_years(first, valued, body):
+            return True
+        is_rising = 2 < len(valued) < width and _is_rising(first, valued)
+        return is_rising and not any(_is_rising(record, valued) for record in body)
     return _is_above_values(table, width) or _is_unlike(cells, body)
+
+
+def _are_years(record: Record, places: Sequence[int], body: Sequence[Record]) -> bool:
+    """Whether these cells are years that follow each other, which no row below has there."""
+
+    def has_years(other: Record) -> bool:
+        return all(_YEAR.fullmatch(_cell(other, place)) for place in places)
+
+    if len(places) < 2 or not has_years(record) or any(map(has_years, body)):
+        return False
+    return _is_rising(record, places)
 
 
 def _is_above_values(table: Sequence[Record], width: int) -> bool:
@@ -215,15 +227,17 @@ def _is_rising(record: Record, places: Sequence[int]) -> bool:
         numbers = [float(_cell(record, place)) for place in places]
     except ValueError:
         return False
-    return len(numbers) > 2 and all(a < b for a, b in pairwise(numbers))
+    return all(a < b for a, b in pairwise(numbers))
 
 
 def _cell(record: Record, place: int) -> str:
     return record.cells[place].strip() if place < len(record.cells) else ""
 
 
-def _is_value(record: Record, place: int) -> bool:
-    return _VALUE.fullmatch(_cell(record, place)) is not None
+def _is_value(record: Record, place: int, but: str = "") -> bool:
+    """Whether the cell is hardly a name; ``but`` are characters that stand for none here."""
+    cell = _cell(record, place).strip(but)
+    return _VALUE.fullmatch(cell) is not None
 
 
 def _is_valued(body: Sequence[Record], place: int) -> bool:

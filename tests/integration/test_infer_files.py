@@ -226,6 +226,54 @@ def test_no_source_refuses_its_own_sample(tmp_path: Path, text: str) -> None:
         assert layout.chunks
 
 
+HEADERS = {
+    "years": ("region,2019,2020\nN,1,2\nS,3,4\n", {}, ["region", "2019", "2020"]),
+    "years alone": ("2019,2020\n1,2\n3,4\n5,6\n", {}, ["2019", "2020"]),
+    "years below titles": (
+        ",Sales,Sales\nregion,2019,2020\nN,1,2\nS,3,4\nW,9,3\n", {"header_lines": 2},
+        ["region", "Sales_2019", "Sales_2020"],
+    ),
+    "years in all rows": (
+        "N,2019,2020\nS,2001,2005\nW,2010,2011\n",
+        {"header": False, "columns": ["column_1", "column_2", "column_3"]},
+        ["column_1", "column_2", "column_3"],
+    ),
+    "units below names": (
+        "Report\nof 2020\n\nid,len,mass\n-,m,kg\n1,2.5,3\n2,3.5,4\n3,2,1\n",
+        {"header_lines": 2, "skip_lines": 2}, ["id_-", "len_m", "mass_kg"],
+    ),
+    "a delimiter at the end of each line": ("a,b,\n1,2,\n3,4,\n", {}, ["a", "b"]),
+    "rows of delimiters": (",,\na,b,c\n1,2,3\n,,\n4,5,6\n,,\n", {}, ["a", "b", "c"]),
+    "a header repeated in quotes": ('a,b\n1,2\n"A","b"\n3,4\n', {}, ["a", "b"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "options", "names"), HEADERS.values(), ids=HEADERS)
+def test_the_header_is_told_from_the_rows(
+    sample: Any, text: str, options: dict[str, Any], names: list[str]
+) -> None:
+    path = sample(text)
+    inferred = inferred_from(path)
+    assert inferred.findings.options == options
+    assert [*inferred.source.columns] == names
+    assert rejections_of(path, inferred.source) == []
+
+
+def test_a_header_that_lacks_a_name_is_said_to_be_ambiguous(sample: Any) -> None:
+    inferred = inferred_from(sample("id,name\nr1,1,Ada\nr2,2,Bob\nr3,3,Cyd\n"))
+    assert [*inferred.source.columns] == ["column_1", "id", "name"]
+    assert "AMBIGUOUS: the header names fewer columns" in inferred.toml
+    assert "without a name: column_1." in inferred.toml
+
+
+@pytest.mark.parametrize(("short", "ragged"), [(9, "reject"), (10, "pad"), (50, "pad")])
+def test_rows_are_padded_where_many_are_short(sample: Any, short: int, ragged: str) -> None:
+    rows = "1,2,3\n" * (100 - short) + "4,5\n" * short
+    inferred = inferred_from(sample("a,b,c\n" + rows))
+    assert inferred.source.csv.ragged == ragged
+    assert (f"become null: {short}%." in inferred.toml) == (ragged == "pad")
+
+
 def test_a_file_of_unreadable_rows_is_refused(sample: Any) -> None:
     with pytest.raises(FileRefused, match=r"not one row of sample\.csv .* NUL byte"):
         inferred_from(sample("a,b\n1\0,2\n3\0,4\n"))
