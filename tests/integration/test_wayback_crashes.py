@@ -111,9 +111,11 @@ async def crash(world: World, deed: Deed, at: int | None, *, is_after: bool = Fa
     assert settings.uri
     mongo = CrashingMongo(settings.uri.get_secret_value(), settings, world.desk.events)
     await mongo.connect()
+    desk = world.configured(deed.rules).on(mongo).desk
+    await desk.ledger.leases.assure()  # so that the first write is the beginning
     mongo.begin(at, is_after=is_after)
     with suppress(Crash):
-        await deed.act(world.configured(deed.rules).on(mongo).desk)
+        await deed.act(desk)
     mongo.close()
     return mongo.writes
 
