@@ -28,12 +28,19 @@ REPORT = Path(__file__).with_name("CRASH_MATRIX.md")
 
 
 @contextmanager
-def open_stage() -> Iterator[Stage]:
-    """A stage in a scratch directory, in memory if that can be, with a mongod of its own."""
+def scratch_directory(prefix: str) -> Iterator[Path]:
+    """A directory for a while; in memory if that can be."""
     memory = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="crash-matrix-", dir=memory) as scratch:
-        mongod = Mongod(Path(scratch) / "mongod").start()
-        stage = Stage(Path(scratch), mongod)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=memory) as scratch:
+        yield Path(scratch)
+
+
+@contextmanager
+def open_stage() -> Iterator[Stage]:
+    """A stage in a scratch directory, with a mongod of its own."""
+    with scratch_directory("crash-matrix-") as directory:
+        mongod = Mongod(directory / "mongod").start()
+        stage = Stage(directory, mongod)
         try:
             yield stage
         finally:

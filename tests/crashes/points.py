@@ -15,6 +15,9 @@ from crashes.worlds import World
 START_UP = ("MongoDB: ", "files: make inbox")
 """Steps of every start; they are struck where starting is the story, and in the first one."""
 
+THOROUGH = ("load", "start-up in mid-load")
+"""Stories whose steps are struck at their last time, too."""
+
 _IN_MONGODB = ("ledger: ", "rows: ", "rejections: ")
 _MOMENTS: tuple[Moment, ...] = ("before", "after")
 
@@ -38,7 +41,7 @@ class Outcome:
 
 
 def strikes_of(name: str, journal: Sequence[str]) -> Iterator[Strike]:
-    """Every strike of a story: each step's first and last time, before and after.
+    """Every strike of a story: each step's first time, before and after; in some its last, too.
 
     Where the daemon is told to stop, only what it does from then on is struck.
     """
@@ -50,7 +53,9 @@ def strikes_of(name: str, journal: Sequence[str]) -> Iterator[Strike]:
         if times == earlier[line] or not _is_point(name, step, moment):
             continue
         first = earlier[line] + 1
-        yield from (Strike(step, nth, moment) for nth in sorted({first, times}))
+        yield Strike(step, first, moment)
+        if step.startswith(_IN_MONGODB) and name in THOROUGH:
+            yield from (Strike(step, nth, moment) for nth in {times} - {first})
         if step.startswith(_IN_MONGODB):
             besides = STORIES[name].besides
             yield from (Strike(step, (first + times) // 2, moment, victim) for victim in besides)
@@ -77,7 +82,7 @@ def _by_step(journal: Sequence[str]) -> list[tuple[str, int]]:
 def play(stage: Stage, name: str, strike: Strike) -> tuple[Outcome, Played]:
     """Play a story with one strike."""
     played = stage.play(STORIES[name], [strike])
-    steps = tuple(step for step in played.put_right_by if not step.startswith(START_UP))
+    steps = tuple(step for step in played.put_right_by if step.startswith(_IN_MONGODB))
     outcome = Outcome(
         name, strike, strike in played.hits, describe(played.found), steps,
         tuple(played.wrong),

@@ -183,7 +183,8 @@ class Stage:
         """Wait until all is done that a start does first."""
         deadline = time.monotonic() + LIMIT_S
         while process.poll() is None and not self._is_ready():
-            assert time.monotonic() < deadline, "the daemon does not become ready"
+            self._revive_mongod()
+            assert time.monotonic() < deadline, f"the daemon is not ready:\n{self._told()[-5000:]}"
             time.sleep(_POLL_S)
 
     def _is_ready(self) -> bool:

@@ -202,9 +202,11 @@ FREED = Ended(
     "held.csv", HELD.content, source="strict",
     errors={0: "replayed", **dict.fromkeys(HELD.refused, "open")},
 )  # fmt: skip
+MENDABLE = Ended("big.csv", BIG.content.replace(b"\n40,-1,", b"\n40,-2,"))
 REPLAYED = Ended(
-    "big.csv", BIG.content, replayed=True, errors=dict.fromkeys(BIG.refused, "replayed")
-)
+    "big.csv", MENDABLE.content, least=-1,
+    errors={row: "open" if row == 40 else "replayed" for row in MENDABLE.refused},
+)  # fmt: skip
 DISMISSED = Ended("first.csv", FIRST.content, errors=dict.fromkeys(FIRST.refused, "dismissed"))
 
 STORIES |= {
@@ -212,7 +214,8 @@ STORIES |= {
         "`ingestd undo`", [UNDONE], {}, before=[FIRST], command=["undo", "first.csv"]
     ),
     "replay": Story(
-        "`ingestd replay` by new rules", [REPLAYED], {}, options=EVERY_CHUNK, before=[BIG],
+        "`ingestd replay` by new rules, of which one row fails again", [REPLAYED], {},
+        options=EVERY_CHUNK, before=[MENDABLE],
         command=["replay", "big.csv"], new_sources=[Source(least=-1)],
     ),
     "retry": Story(

@@ -119,11 +119,21 @@ class Witness(monitoring.CommandListener):
 
 
 def kill_workers(daemon_pid: int) -> None:
-    """Kill the worker processes of a daemon: the children of its fork server."""
-    for process in psutil.Process(daemon_pid).children(recursive=True):
+    """Kill the worker processes of a daemon."""
+    for process in workers_of(daemon_pid):
         with suppress(psutil.NoSuchProcess):
-            if process.ppid() != daemon_pid and "python" in process.name():
-                process.kill()
+            process.kill()
+
+
+def workers_of(daemon_pid: int) -> list[psutil.Process]:
+    """The worker processes of a daemon: the children of its fork server."""
+    workers = []
+    with suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(daemon_pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if process.ppid() != daemon_pid and "python" in process.name():
+                    workers.append(process)
+    return workers
 
 
 def install(orders: Orders) -> None:

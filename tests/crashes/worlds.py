@@ -30,14 +30,14 @@ def rows(count: int, refused_every: int = 10, first: int = 1, note: str = "note"
 @dataclass(frozen=True)
 class Ended:
     """One file of a source, and how it must have ended. ``errors``: of which rows, in which state;
-    by default the refused ones are open. ``replayed``: refused rows that are documents now."""
+    by default the refused ones are open. ``least``: the amount that is not refused any more."""
 
     name: str
     content: bytes
     state: str = "archived"
     source: str = "orders"
     errors: Mapping[int, str] | None = None
-    replayed: bool = False
+    least: int = 0
     has_rows: bool = True
 
     def records(self) -> Iterator[tuple[int, int, float, str]]:
@@ -55,7 +55,7 @@ class Ended:
         """The rows that must be seen, or were seen before they were undone."""
         if self.state not in COMMITTED:
             return []
-        return [row for row in self.records() if row[2] >= 0 or self.replayed]
+        return [row for row in self.records() if row[2] >= self.least]
 
     @property
     def directory(self) -> str:
