@@ -19,7 +19,7 @@ demo: $(READY)
 	@$(VENV)/bin/ingestd demo $(ARGS)
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

@@ -36,6 +36,9 @@ ALL_ERRORS = [
     errors.StoreAway("away", "is it up?"),
     errors.QueryTooSlow("slow", "ask for less"),
     errors.StoreRefused("no", "ask the operator"),
+    errors.EntryRefused("wrong password", "ask the operator"),
+    errors.AnswerLost("the connection broke", "look"),
+    errors.ExportRefused("no such number in Arrow", "ask for CSV"),
 ]
 
 

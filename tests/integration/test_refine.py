@@ -122,7 +122,7 @@ def stored(number: int | None, text: str | None, nested: Any) -> dict[str, Any]:
 
 LINES = [
     Line(b"1,abc,[1]", document=stored(1, "abc", [1])),
-    Line(b",,", document=stored(None, None, None)),
+    Line(b'"",,', document=stored(None, None, None)),
     Line('7,é,"{""k"": null}"'.encode(), document=stored(7, "é", {"k": None})),
     Line(b"1,out,"),
     Line(b"-1,abc,", ("min",)),
@@ -253,7 +253,7 @@ UNIQUE = SourceSpec.model_validate(
     }
 )
 NUMBERS = {b"1": 1, b"01": 1, b"+1": 1, b"2": 2, b"0": 0, b"-0": 0, b"x": None, b"": None}
-TEXTS = {b"a": "a", b'"a"': "a", b"b": "b", b" a": " a", b"": None, "é".encode(): "é"}
+TEXTS = {b"a": "a", b'"a"': "a", b"b": "b", b" a": " a", b'""': None, "é".encode(): "é"}
 
 
 @any_file

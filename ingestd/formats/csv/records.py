@@ -105,16 +105,22 @@ def _has_content(octets: Octets, starts: Positions, lengths: Positions, scan: Sc
     return has_content
 
 
-def _find_empty(
-    octets: Octets, starts: Positions, ends: Positions, dialect: Dialect
-) -> list[int]:  # fmt: skip
+def _find_empty(octets: Octets, starts: Positions, ends: Positions, dialect: Dialect) -> Positions:
     """Lines of delimiters and blanks alone, such as spreadsheets write below a table."""
     is_idle = np.zeros(256, np.bool_)
-    is_idle[[dialect.delimiter, *b" \t\r\n"]] = True
+    is_idle[[dialect.delimiter, *b" \t"]] = True
     lines = np.flatnonzero(is_idle[octets[starts]])
+    last = ends[lines] - 2  # before the line end
+    last -= octets[last] == RETURN
     for place in range(1, _FIRST_BYTES):
-        lines = lines[is_idle[octets[np.minimum(starts[lines] + place, ends[lines] - 1)]]]
-    return [line for line in lines.tolist() if dialect.empty.match(octets.data, int(starts[line]))]
+        is_kept = is_idle[octets[np.minimum(starts[lines] + place, last)]]
+        lines, last = lines[is_kept], last[is_kept]
+    is_long = last - starts[lines] >= _FIRST_BYTES
+    is_empty = [
+        dialect.empty.match(octets.data, start) is not None
+        for start in starts[lines[is_long]].tolist()
+    ]
+    return np.concatenate((lines[~is_long], lines[is_long][is_empty]))
 
 
 def _is_comment(octets: Octets, starts: Positions, prefix: bytes) -> Mask:
