@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ingestd.config.quantities import Seconds
 from ingestd.config.settings import Section
@@ -179,13 +179,25 @@ class CsvSpec(Section):
 
 FieldNumber = Annotated[int, Field(ge=1, le=10_000)]
 Place = Annotated[int, Field(ge=1, le=1_000_000)]
+Span = tuple[Place, Place]
+"""First character, from 1, and width."""
+
+
+def _kind_of_field(value: Any) -> str:
+    return "span" if isinstance(value, list | tuple) else "number"
+
+
+TrailerField = Annotated[
+    Annotated[FieldNumber, Tag("number")] | Annotated[Span, Tag("span")],
+    Discriminator(_kind_of_field),
+]
+"""Of a CSV file its number, from 1; of fixed-width text where it is."""
 
 
 class FixedSpec(Section):
     """Where in a line of fixed-width text the columns are."""
 
-    columns: dict[str, tuple[Place, Place]] = Field(default_factory=dict)
-    """First character, from 1, and width."""
+    columns: dict[str, Span] = Field(default_factory=dict)
     encoding: Encoding = "utf-8"
     skip_lines: int = Field(default=0, ge=0, le=10_000)
     null_values: tuple[str, ...] = ("",)
@@ -218,15 +230,15 @@ class SumSpec(Section):
     """A column, and the field of the trailer that tells what its values add up to."""
 
     column: str
-    field: FieldNumber
+    field: TrailerField
 
 
 class TrailerSpec(Section):
-    """The last record of each file: no data, it tells what the file holds. Fields count from 1."""
+    """The last record of each file: no data, it tells what the file holds."""
 
     prefix: str = Field(min_length=1, max_length=100)
     """How the record begins, without quotes: ``TRL|``."""
-    count: FieldNumber | None = None
+    count: TrailerField | None = None
     """The field with the number of rows."""
     sum: SumSpec | None = None
 

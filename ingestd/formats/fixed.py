@@ -3,17 +3,20 @@
 Blanks around a value are filling. What stands between and behind the columns is left out.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from ingestd.config.source import FixedSpec, SourceSpec
+from ingestd.config.source import FixedSpec, SourceSpec, TrailerField
+from ingestd.errors import FileRefused
 from ingestd.formats.content import Content, opened
 from ingestd.formats.limits import Limits
-from ingestd.formats.lines import find_cuts, read_lines
+from ingestd.formats.lines import find_cuts, last_line, read_lines
 from ingestd.formats.text import Text, TextChunk
-from ingestd.records import ROW, Chunk, FileLayout, FileStat, Position, Shape, Violation
+from ingestd.formats.trailer import Trailer, field_missing, told_sum
+from ingestd.records import REJECTS, ROW, Chunk, FileLayout, FileStat, Position, Shape, Violation
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -22,10 +25,42 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
     """See ``Format.lay_out``."""
     with opened(path, stat, source, limits) as content:
         block, start = _read_skipped(content, source.fixed.skip_lines)
-        cuts = list(find_cuts(content, block[start.offset_bytes :], start))
+        last: deque[bytes] = deque(maxlen=1)
+        cuts = list(find_cuts(content, block[start.offset_bytes :], start, last.append))
+        footer = _take_last(cuts, last[0]) if source.trailer else b""
+    told = None
+    if source.trailer and REJECTS not in path.name:  # such a file has the trailer of another
+        told = told_sum(_read_trailer(footer, source.fixed), cuts[-1][1].row, source.trailer)
     chunks = tuple(Chunk(path, stat, start, end) for start, end in cuts)
-    shape = Shape(tuple(source.columns), header=block[: start.offset_bytes], suffix=".txt")
-    return FileLayout(content.sha256, shape, chunks, content.is_packed)
+    header = block[: start.offset_bytes]
+    shape = Shape(tuple(source.columns), header=header, suffix=".txt", footer=footer)
+    return FileLayout(content.sha256, shape, chunks, content.is_packed, told_sum=told)
+
+
+def _take_last(cuts: list[tuple[Position, Position]], octets: bytes) -> bytes:
+    """Take the last record out of the cuts, of which the last ends with these octets."""
+    footer = octets[last_line(octets) :]
+    start, end = cuts.pop()
+    end = Position(end.offset_bytes - len(footer), end.row - 1, end.line - footer.count(b"\n"))
+    if end.row > start.row:
+        cuts.append((start, end))
+    if not cuts:
+        raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
+    return footer
+
+
+def _read_trailer(footer: bytes, spec: FixedSpec) -> Trailer:
+    record = footer.decode(spec.encoding, "replace").rstrip("\r\n")
+
+    def cut(field: TrailerField) -> str:
+        assert not isinstance(field, int), "numbers are of CSV"
+        start, width = field
+        is_cut_off = spec.short_lines == "reject" and len(record) < start + width - 1
+        if is_cut_off or len(record) < start:
+            raise field_missing(field, f"{len(record)} characters")
+        return record[start - 1 :][:width].strip()
+
+    return Trailer(record, cut)
 
 
 def _read_skipped(content: Content, count: int) -> tuple[bytes, Position]:

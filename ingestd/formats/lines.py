@@ -60,6 +60,11 @@ def find_cuts(
         raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
 
 
+def last_line(octets: bytes) -> int:
+    """Where the last line with content begins."""
+    return int(_find(octets).starts[-1])
+
+
 def _after(position: Position, octets: bytes) -> Position:
     lines = _find(octets)
     return Position(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileHeld
-from ingestd.formats.csv.trailer import TRAILER_HINT
+from ingestd.formats.trailer import TRAILER_HINT
 from ingestd.pipeline.chunks import ready_chunks
 from ingestd.records import Chunk, Counts, FileLayout, Rejections
 from ingestd.refine import Plan, Repeats, add_up, compile_source, digest_values, read_number, refine

@@ -15,11 +15,18 @@ from ingestd.records import FileResult, FileState
 
 SAMPLES = Path(__file__).parent.parent / "data" / "trailers"
 TRAILER = {"prefix": "TRL|", "count": 2, "sum": {"column": "amount", "field": 3}}
+SPANS = {"prefix": "TRL", "count": [4, 5], "sum": {"column": "amount", "field": [9, 8]}}
+COLUMNS = {"id": [1, 4], "amount": [5, 8], "note": [13, 1]}
 
 
 def spec(trailer: dict[str, Any] | None = None, **changes: Any) -> SourceSpec:
     csv = {"delimiter": "|", **changes.pop("csv", {})}
     return source(trailer=trailer or TRAILER, csv=csv, validation_rules={}, **changes)
+
+
+def fixed(trailer: dict[str, Any] = SPANS, **changes: Any) -> SourceSpec:
+    places = {"columns": COLUMNS, **changes.pop("fixed", {})}
+    return spec(trailer, format="fixed", fixed=places, **changes)
 
 
 @pytest.fixture
@@ -66,6 +73,79 @@ async def test_a_file_that_is_not_as_its_trailer_says_is_held_and_nothing_of_it_
     assert (file["state"], file["error"]["message"]) == ("held", told)
     assert [error["error_message"] for error in world.rows("errors")] == [told]
     assert world.found("failed", "orders") == [sample, f"{sample}.error.json"]
+
+
+@pytest.mark.parametrize(
+    "sample", ["as_told.txt", "without_line_end.txt", "blank_lines_after.txt", "crlf.txt"]
+)
+async def test_fixed_width_text_that_is_as_its_trailer_says_is_loaded_without_it(
+    world: World, sample: str
+) -> None:
+    result = await load(world.configured(fixed()), sample)
+    assert (result.state, result.counts.record_count) == (FileState.ARCHIVED, 3)
+    assert world.ids() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("sample", "told"),
+    [
+        ("cut_off.txt", "the last record does not begin with 'TRL': '   3   -0.75c'"),
+        ("row_lost.txt", "the trailer says 3 rows, the file has 2"),
+        ("value_changed.txt", "amount adds up to 3.27, the trailer says 3"),
+        ("count_is_text.txt", "field [4, 5] of the trailer is 'three', no number of rows"),
+        ("sum_is_text.txt", "the trailer says that amount adds up to 'lots', no number"),
+        ("too_short.txt", "the trailer has no field [9, 8]: it has 8 characters"),
+    ],
+)
+async def test_fixed_width_text_that_is_not_as_its_trailer_says_is_held(
+    world: World, sample: str, told: str
+) -> None:
+    result = await load(world.configured(fixed()), sample)
+    assert (result.state, result.message) == (FileState.HELD, told)
+    assert world.rows() == []
+
+
+async def test_a_trailer_of_fixed_width_text_may_lack_blanks_where_all_lines_may(
+    world: World,
+) -> None:
+    trailer = {**SPANS, "sum": {"column": "amount", "field": [9, 40]}}
+    assert (await load(world.configured(fixed(trailer)), "as_told.txt")).state is FileState.HELD
+    padded = world.configured(fixed(trailer, fixed={"short_lines": "pad"}))
+    result = await padded.load("again.txt", b"   1    1.50a\nTRL    1    1.50\n")
+    assert result.state is FileState.ARCHIVED
+
+
+@pytest.mark.parametrize("blank_lines", [0, 5000])
+@pytest.mark.parametrize("count", [292, 1000])
+async def test_the_trailer_of_fixed_width_text_belongs_to_no_chunk(
+    world: World, count: int, blank_lines: int
+) -> None:
+    rows = "".join(f"{n:4}     0.1x\n" for n in range(1, count + 1))
+    text = f"{rows}TRL{count:5}{count / 10:8}" + "\n" * blank_lines
+    result = await world.configured(fixed()).load("a.txt", text.encode())
+    assert (result.state, result.counts.success_count) == (FileState.ARCHIVED, count)
+
+
+async def test_refused_lines_of_fixed_width_text_keep_the_trailer(world: World) -> None:
+    strict = world.configured(
+        source(
+            trailer=SPANS, format="fixed", fixed={"columns": COLUMNS, "skip_lines": 1},
+            validation_rules={"amount": {"min": 0}},
+        )
+    )  # fmt: skip
+    lines = (SAMPLES / "as_told.txt").read_bytes()
+    result = await strict.load("a.txt", b"heading\n" + lines)
+    assert (result.state, result.rejects_file is not None) == (FileState.ARCHIVED, True)
+    assert result.rejects_file is not None
+    text = result.rejects_file.read_bytes()
+    assert text == b"heading\n   3   -0.75c\nTRL    3    3.00\n"
+    again = await strict.load(result.rejects_file.name, text.replace(b"-", b" "))
+    assert (again.state, world.ids()) == (FileState.ARCHIVED, [1, 2, 3])
+
+
+async def test_fixed_width_text_of_nothing_but_a_trailer_has_no_rows(world: World) -> None:
+    await load(world.configured(fixed()), "trailer_alone.txt")
+    assert world.files[0]["error"]["type"] == "no_rows"
 
 
 def many(count: int, told: str) -> bytes:

@@ -11,10 +11,11 @@ from ingestd.formats.csv.dialect import Dialect, dialect_of
 from ingestd.formats.csv.header import Beginning, Unfinished, read_header
 from ingestd.formats.csv.look import LOOK_BYTES, look_at
 from ingestd.formats.csv.records import Scan, find_records
-from ingestd.formats.csv.trailer import told_sum
+from ingestd.formats.csv.trailer import read_trailer
 from ingestd.formats.csv.transcript import transcribe
 from ingestd.formats.drift import drift_of, fitted, named_columns
 from ingestd.formats.limits import Limits
+from ingestd.formats.trailer import told_sum
 from ingestd.records import REJECTS, Chunk, FileLayout, FileStat, Position, Shape
 
 _MAX_WAITING_BYTES = 2**26
@@ -53,8 +54,9 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
     start = Position(len(shape.header), 0, dialect.ending.count_lines(shape.header))
     chunks = tuple(_place(cuts, start, path, stat))
     told = None
-    if REJECTS not in path.name:  # such a file has the trailer of another
-        told = told_sum(cutter.footer, chunks[-1].end.row, scan, source)
+    if source.trailer and REJECTS not in path.name:  # such a file has the trailer of another
+        trailer = read_trailer(cutter.footer, source.csv.delimiter, scan)
+        told = told_sum(trailer, chunks[-1].end.row, source.trailer)
     drift = drift_of(shape.columns, source)
     if (own := fitted(source, drift)) is not source:
         shape = replace(shape, columns=named_columns(shape.columns, own))
