@@ -262,7 +262,7 @@ def test_a_file_dated_in_the_future_is_taken_at_once(daemon: DaemonProcess) -> N
     hidden.write_bytes(orders_text(5))
     os.utime(hidden, (4_000_000_000, 4_000_000_000))
     hidden.rename(path)
-    daemon.wait_for_file("future.csv")
+    assert daemon.wait_for_file("future.csv")["success_count"] == 5
 
 
 # stopping

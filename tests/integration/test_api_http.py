@@ -153,11 +153,12 @@ async def test_a_cursor_serves_no_other_query(world: World) -> None:
     await world.add_file([ROW] * 3)
     _, _, headers = await world.get("/data/orders?limit=1&country=US")
     cursor = headers["Link"].split("cursor=")[1].split(">")[0].split("&")[0]
+    other = "A" if cursor[20] != "A" else "B"
     for path in (
         f"/data/orders?limit=1&country=GB&cursor={cursor}", f"/data/orders?cursor={cursor}",
         f"/files?cursor={cursor}", f"/data/orders?limit=1&country=US&cursor={cursor}x",
         f"/data/orders?limit=1&country=US&cursor={cursor[1:]}",
-        f"/data/orders?limit=1&country=US&cursor={cursor[:20]}zz{cursor[22:]}",
+        f"/data/orders?limit=1&country=US&cursor={cursor[:20]}{other}{cursor[21:]}",
     ):  # fmt: skip
         status, body, _ = await world.get(path)
         assert (status, body["parameter"]) == (400, "cursor"), path

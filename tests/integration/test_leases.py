@@ -190,6 +190,7 @@ async def test_a_lease_that_lapsed_costs_nothing_as_long_as_nobody_wants_the_fil
     leases.lease_s = 0.001  # all of it is over here, too
     await leases.require(mine.file)
     await world.desk.ledger.loading(mine.file)
+    assert [entry["state"] for entry in world.files] == ["loading"]
 
 
 async def test_a_lease_is_renewed_while_a_file_is_in_hand(

@@ -133,10 +133,11 @@ def _header_at(file: Beginning, start: int) -> Header:
 
 def _skip_idle_lines(file: Beginning, position: int) -> int:
     """Behind lines without content and comments."""
-    comment = file.dialect.comment
-    empty = file.dialect.empty.pattern
-    idle = empty + (b"|" + re.escape(comment) + rb"[^\n]*+\n" if comment else b"")
-    lines = re.compile(b"(?:%b)*+" % idle).match(file.octets, position)
+    comment, delimiter = file.dialect.comment, bytes([file.dialect.delimiter])
+    idle = rb"[%b \t\r\n]*\n" % re.escape(delimiter)
+    idle += rb"|%b[^\n]*+\n" % re.escape(comment) if comment else b""
+    # not possessive: of such a group Python 3.11.2 keeps what its last, failed turn has matched
+    lines = re.compile(b"(?:%b)*" % idle).match(file.octets, position)
     assert lines is not None, "it matches nothing, too"
     if lines.end() == len(file.octets):
         raise Unfinished("empty_file", "the file has no header and no rows", "ask the sender")
