@@ -16,6 +16,7 @@ from ingestd.ledger import COLLECTIONS, Ledger, Trail
 from ingestd.load import Loader
 from ingestd.mongo import Mongo
 from ingestd.pipeline import Desk, Done, Pipeline, recover
+from ingestd.pipeline.leftovers import remove_leftovers
 from ingestd.pipeline.putaway import PutAway
 from ingestd.refine import warm
 from ingestd.rejects import ERRORS, Rejects
@@ -61,6 +62,7 @@ class Engine:
         for name, moment in (await self.desk.ledger.last_loads(list(self.sources))).items():
             self.events.last_loaded(name, moment)
         await self.finish_abandoned()
+        await remove_leftovers(self.desk)
 
     async def finish_abandoned(self) -> None:
         """Finish what a crash cut off, here or in a daemon that is not there any more.

@@ -38,6 +38,13 @@ class Archives:
         self._leases.hold(identity)
         return True
 
+    async def are_in_hand(self) -> bool:
+        """Whether any process that is still there has one in hand."""
+        known = await self._mongo.patiently(
+            "looking for archives", lambda: self._mongo.find(_ARCHIVES, {})
+        )
+        return any([await self._leases.is_in_hand(one["owner"], one["_id"]) for one in known])
+
     async def let_go(self, identity: str) -> None:
         """The archive is put away, or left for later."""
         match = {"_id": identity, "owner.id": self._leases.me.id}

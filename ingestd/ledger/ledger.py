@@ -24,6 +24,7 @@ from ingestd.ledger.entry import (
     count_fields,
     now,
     path_fields,
+    path_in,
     progress_fields,
 )
 from ingestd.ledger.leases import LEASES, THIS_PROCESS, Leases, Owner, taken
@@ -291,6 +292,12 @@ class Ledger:
             "archived_to": {"$ne": None},
         }  # fmt: skip
         return await self._find("finding what was under way", match)
+
+    async def unfinished_paths(self, source_name: str) -> list[Path]:
+        """Where the files lie that are not where they belong in the end."""
+        match = {"source_name": source_name, "is_put_away": False}
+        entries = await self._find("finding unfinished files", match)
+        return [path for entry in entries if (path := path_in(entry, "path"))]
 
     async def undone(self, sources: Sequence[str]) -> list[Document]:
         """Entries of files that readers see no more, and whose rows are still there."""

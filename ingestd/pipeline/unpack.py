@@ -8,23 +8,32 @@ is left to do: a file that has ended has left it. What a crash comes to:
     loading             files in the directory     they are loaded; those that are gone have ended
     it is put away      an empty directory         nothing is loaded, and the archive is put away
     clearing            an empty directory         nothing: it is of this one arrival of the archive
+
+What is of an archive that has gone, or has changed, is an orphan: see ``leftovers.py``.
 """
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from ingestd.files import explaining, look, make_directory, name_with, sync_directory
+from ingestd.files import explaining, look, make_directory, name_with, stat_of, sync_directory
 from ingestd.formats.content import bounded, require_unchanged
 from ingestd.formats.limits import Limits
 from ingestd.formats.zips import opened_members
-from ingestd.records import FoundFile
+from ingestd.records import FileStat, FoundFile
+
+_ORIGIN = "archive"
+"""The file that tells of which archive it all is: its path."""
+
+_NAME = re.compile(r"(\.?)([0-9a-f]{32})(?:-[0-9a-f]{16})?")
 
 Members = Mapping[str, Callable[[], Iterator[bytes]]]
 
@@ -45,7 +54,7 @@ def unpack(archive: FoundFile, directory: Path, limits: Limits) -> Unpacked:
         FileRefused: it is damaged, or unpacks to more than it may; nothing of it is there.
         FileUnavailable: it cannot be read or unpacked now, or changed since it was found.
     """
-    place = directory / archive.source_name / _key(archive)
+    place = directory / archive.source_name / _key(archive.path, archive.stat)
     with (
         explaining("unreadable_file", archive.path),
         archive.path.open("rb") as stream,
@@ -53,6 +62,7 @@ def unpack(archive: FoundFile, directory: Path, limits: Limits) -> Unpacked:
     ):
         if not place.exists():
             with explaining("unwritable_file", place), _appearing(place) as hidden:
+                (hidden / _ORIGIN).write_bytes(os.fsencode(archive.path))
                 _write_all(members, hidden, archive.stat.size_bytes, limits)
                 require_unchanged(stream, archive.path, archive.stat)
         return Unpacked(archive, place, tuple(_found(members, place, archive)))
@@ -64,10 +74,38 @@ def clear(unpacked: Unpacked) -> None:
         shutil.rmtree(unpacked.directory)
 
 
-def _key(archive: FoundFile) -> str:
+def find_orphans(directory: Path, least_age_s: float) -> list[Path]:
+    """What has been there for so long, of archives that are not there any more as they arrived."""
+    before_s = time.time() - least_age_s
+    try:
+        places = [place for place in directory.iterdir() if _NAME.fullmatch(place.name)]
+        return [one for one in places if one.stat().st_mtime < before_s and _is_orphan(one)]
+    except OSError:  # not there; or it cannot be told what is, and nothing is an orphan
+        return []
+
+
+def hide(place: Path) -> Path:
+    """Give a directory a name by which nobody goes on with it."""
+    return place if place.name.startswith(".") else place.rename(_hidden(place))
+
+
+def _is_orphan(place: Path) -> bool:
+    named = _NAME.fullmatch(place.name)
+    assert named is not None
+    is_hidden, key = named.groups()
+    try:
+        archive = Path(os.fsdecode((place / _ORIGIN).read_bytes()))
+    except FileNotFoundError:
+        return bool(is_hidden)  # a crash just after it was made, or while it was removed
+    try:
+        return _key(archive, stat_of(os.lstat(archive))) != key
+    except FileNotFoundError:
+        return archive.parent.is_dir()
+
+
+def _key(archive: Path, stat: FileStat) -> str:
     """Of the archive as it arrived this time."""
-    stat = archive.stat
-    text = f"{stat.inode} {stat.size_bytes} {stat.mtime_ns} ".encode() + os.fsencode(archive.path)
+    text = f"{stat.inode} {stat.size_bytes} {stat.mtime_ns} ".encode() + os.fsencode(archive)
     return hashlib.sha256(text).hexdigest()[:32]
 
 
@@ -80,7 +118,7 @@ def _appearing(place: Path) -> Iterator[Path]:
     """
     for other in place.parent.glob(f".{place.name}*"):
         shutil.rmtree(other, ignore_errors=True)
-    hidden = place.with_name(f".{place.name}-{secrets.token_hex(8)}")
+    hidden = _hidden(place)
     make_directory(hidden)
     try:
         yield hidden
@@ -90,6 +128,10 @@ def _appearing(place: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
+
+
+def _hidden(place: Path) -> Path:
+    return place.with_name(f".{place.name}-{secrets.token_hex(8)}")
 
 
 def _write_all(members: Members, directory: Path, packed_bytes: int, limits: Limits) -> None:

@@ -1,6 +1,7 @@
 """Zip archives with several files: each is one of its own, whatever becomes of the others."""
 
 import json
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from pipeline_world import World, csv, many, opened, source, stop_after_a_chunk,
 from ingestd.config.source import SourceSpec
 from ingestd.errors import ActionRefused
 from ingestd.files import look
-from ingestd.ledger import now
+from ingestd.ledger import Owner, now
+from ingestd.pipeline.leftovers import remove_leftovers
+from ingestd.pipeline.unpack import unpack
 from ingestd.records import FileState, FoundFile
 from ingestd.wayback import replay, retry
 
@@ -210,6 +213,65 @@ async def test_one_file_of_it_that_nobody_would_find_is_left_to_the_command(worl
     with pytest.raises(ActionRefused, match="does not watch") as refused:
         await retry(world.desk, "a.zip/may.csv", "me")
     assert "may.csv' --source orders" in refused.value.hint
+
+
+def unpacked_by_a_crash(world: World) -> Path:
+    """What lies in ``unpacked``, of an archive of which no file is claimed yet."""
+    file = world.drop("a.zip", zipped(("may.csv", MAY), ("june.csv", JUNE)))
+    return unpack(file, world.root / "unpacked", world.desk.limits).directory
+
+
+async def test_what_was_unpacked_from_an_archive_that_is_gone_is_removed(world: World) -> None:
+    place = unpacked_by_a_crash(world)
+    hidden = place.with_name(f".{place.name}-0123456789abcdef")
+    hidden.mkdir()
+    os.utime(hidden, (0, 0))
+    (world.inbox / "a.zip").unlink()
+    await remove_leftovers(world.desk)
+    assert (place.exists(), hidden.exists()) == (True, False)  # one of them is young
+    os.utime(place, (0, 0))
+    await remove_leftovers(world.desk)
+    assert list(place.parent.iterdir()) == []
+
+
+async def test_what_was_unpacked_stays_as_long_as_its_archive_does(world: World) -> None:
+    place = unpacked_by_a_crash(world)
+    await remove_leftovers(world.desk, -1)
+    assert place.exists()
+    os.utime(world.inbox / "a.zip", (1, 1))  # it will be unpacked anew
+    await remove_leftovers(world.desk, -1)
+    assert not place.exists()
+
+
+async def test_what_was_unpacked_stays_while_the_inbox_is_not_there(world: World) -> None:
+    place = unpacked_by_a_crash(world)
+    world.inbox.rename(world.inbox.with_name("elsewhere"))
+    await remove_leftovers(world.desk, -1)
+    assert place.exists()
+
+
+async def test_what_another_daemon_has_unpacked_stays(world: World) -> None:
+    place = unpacked_by_a_crash(world)
+    (world.inbox / "a.zip").unlink()
+    other = world.on(world.mongo, Owner("other", "elsewhere", 1))
+    assert await other.desk.ledger.archives.take("0" * 16)
+    await remove_leftovers(world.desk, -1)
+    assert place.exists()
+    await other.desk.ledger.leases.end("other")
+    await remove_leftovers(world.desk, -1)
+    assert not place.exists()
+
+
+async def test_what_an_open_entry_needs_stays(world: World) -> None:
+    content = zipped(("a.csv", many(2000)), ("b.csv", many(2000, first=2001)))
+    await stop_after_a_chunk(world, world.drop("a.zip", content))
+    (place,) = (world.root / "unpacked" / "orders").iterdir()
+    archive = (world.inbox / "a.zip").rename(world.root / "a.zip")
+    await remove_leftovers(world.desk, -1)
+    assert place.exists()
+    archive.rename(world.inbox / "a.zip")
+    await world.offer_inbox()
+    assert world.ids() == [n for n in range(1, 4001) if n % 10]
 
 
 def without_rules() -> SourceSpec:
