@@ -12,7 +12,7 @@ from ingestd.cli.screen import clean, show_json, stderr
 from ingestd.config.reading import read_source
 from ingestd.errors import ConfigError, ExitCode, IngestdError
 from ingestd.formats.limits import Limits
-from ingestd.infer import Inferred, Wanted, infer
+from ingestd.infer import Inferred, Wanted, infer, notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ def infer_source(files: Sequence[Path], options: InferOptions) -> int:
     else:
         count = len(inferred.source.columns)
         stderr().print(f"{clean(options.output)}: source {inferred.source.name}, {count} columns")
+        for note in notes(inferred.findings):
+            stderr().print(f"  {clean(note)}")
     return _exit_code(inferred)
 
 

@@ -19,9 +19,9 @@ from ingestd.infer.names import source_name, suffix_of
 from ingestd.infer.objects import find_objects
 from ingestd.infer.rows import Extent
 from ingestd.infer.samples import Files, take_sample
-from ingestd.infer.told import Findings, source_lines
+from ingestd.infer.told import Findings, notes, source_lines
 
-__all__ = ["Inferred", "Wanted", "infer"]
+__all__ = ["Inferred", "Wanted", "infer", "notes"]
 
 _MOST_BYTES = 2**30
 """Of each file. What is beyond is not looked at, and the source says so."""
@@ -96,8 +96,16 @@ def _read_csv(name: str, files: Files, extent: Extent) -> Findings:
 def _doubts(read: Read) -> Iterator[str]:
     """What is uncertain about the layout."""
     layout, outline = read.layout, read.layout.outline
-    if layout.header_fault:
-        yield f"Columns are told by their places: {layout.header_fault}"
+    if not layout.is_named:
+        fault = layout.header_fault or "no header tells all of them apart"
+        yield f"Columns are told by their places, the header of later files is not read: {fault}"
+    if count := layout.footer_records:
+        yield (
+            f"The last records of every file are left out (skip_footer = {count}):"
+            " remove it if some files have no such lines"
+        )
+    if not layout.dialect.quote:
+        yield 'Quotes are part of the values (quote = ""): fields in quotes would keep them'
     if layout.ragged == "pad":
         yield f"Rows that lack fields, which become null: {read.short_share:.0%}"
     if outline.names and not outline.is_aligned:

@@ -37,6 +37,11 @@ class Column:
         return self.kind.spec.type
 
     @property
+    def is_ambiguous(self) -> bool:
+        """Whether its values can be read in another way just as well."""
+        return any(doubt.startswith("AMBIGUOUS") for doubt in self.doubts)
+
+    @property
     def is_text(self) -> bool:
         return self.type in ("string", "category")
 

@@ -64,19 +64,29 @@ def _preface(findings: Findings) -> Iterator[str]:
         yield as_comment(
             f"#   {reading.path.name}: {extent} {reading.rows:,} rows, {reading.read_bytes:,} bytes"
         )
-    for reading in findings.readings:
-        name, encoding = reading.path.name, reading.encoding
-        if encoding is not None and not encoding.is_sure:
-            yield as_comment(f"# {name} is probably {encoding.name}: {encoding.why}.")
-        for row, fault in reading.first_faults.items():
-            yield as_comment(f"# {name}, row {row}, cannot be read: {fault.message}.")
-        if reading.faults:
-            yield f"# Rows that cannot be read: {reading.faults.total():,} of {reading.rows:,}."
-    yield from (as_comment(f"# {doubt}.") for doubt in findings.doubts)
-    if findings.left_out:
-        names = ", ".join(findings.left_out)
-        yield as_comment(f"# Left out, because not all files have them: {names}.")
+    yield from (as_comment(f"# {note}.") for note in notes(findings))
     yield ""
+
+
+def notes(findings: Findings) -> Iterator[str]:
+    """What a person should know before the source is used."""
+    for reading in findings.readings:
+        yield from _notes_of_file(reading)
+    yield from findings.doubts
+    if ambiguous := [column.name for column in findings.columns if column.is_ambiguous]:
+        yield f"AMBIGUOUS columns, each says why: {', '.join(ambiguous)}"
+    if findings.left_out:
+        yield f"Left out, because not all files have them: {', '.join(findings.left_out)}"
+
+
+def _notes_of_file(reading: Reading) -> Iterator[str]:
+    name, encoding = reading.path.name, reading.encoding
+    if encoding is not None and not encoding.is_sure:
+        yield f"{name} is probably {encoding.name}: {encoding.why}"
+    for row, fault in reading.first_faults.items():
+        yield f"{name}, row {row}, cannot be read: {fault.message}"
+    if reading.faults:
+        yield f"Rows that cannot be read: {reading.faults.total():,} of {reading.rows:,}"
 
 
 def _schema_lines(columns: Sequence[Column], aliases: Mapping[str, str]) -> Iterator[str]:

@@ -212,7 +212,7 @@ def test_a_header_that_the_daemon_refuses_is_skipped(
     inferred = inferred_from(path)
     assert rejections_of(path, inferred.source) == []
     assert [*inferred.source.columns] == columns
-    assert "# Columns are told by their places: the header" in inferred.toml
+    assert "later files is not read: the header" in inferred.toml
 
 
 @given(st.lists(st.sampled_from([*DAMAGE, *"ab1,"]), max_size=20).map("".join))
@@ -274,6 +274,17 @@ def test_rows_are_padded_where_many_are_short(sample: Any, short: int, ragged: s
     assert (f"become null: {short}%." in inferred.toml) == (ragged == "pad")
 
 
+def test_records_that_later_files_would_lose_are_told(sample: Any) -> None:
+    told = inferred_from(sample("id,day\n1,2024-01-31\n2,2024-02-01\n3,2024-02-02\n3 rows\n"))
+    assert told.source.csv.skip_footer == 1
+    assert "# The last records of every file are left out (skip_footer = 1): remove it" in told.toml
+
+
+def test_columns_by_their_places_are_told(sample: Any) -> None:
+    told = inferred_from(sample("1,2\n3,4\n5,6\n")).toml
+    assert "# Columns are told by their places, the header of later files is not read:" in told
+
+
 def test_a_file_of_unreadable_rows_is_refused(sample: Any) -> None:
     with pytest.raises(FileRefused, match=r"not one row of sample\.csv .* NUL byte"):
         inferred_from(sample("a,b\n1\0,2\n3\0,4\n"))
@@ -308,6 +319,26 @@ def test_the_command_writes_what_check_accepts(sample: Any, tmp_path: Path) -> N
     assert (done.returncode, done.stdout) == (0, "")
     check = [sys.executable, "-m", "ingestd", "check", "--config", str(tmp_path / "config")]
     assert subprocess.run(check, check=False, capture_output=True, timeout=60).returncode == 0
+
+
+def test_the_command_says_on_stderr_what_stands_on_top_of_the_file(
+    sample: Any, tmp_path: Path
+) -> None:
+    rows = '1,01.02.2024,"x" y\n2,03.04.2024,z\n3,05.06.2024,9,9\n4,07.08.2024,w\n4 rows\n'
+    output = tmp_path / "a.toml"
+    done = command(sample("id,day,text\n" + rows), "--output", output)
+    preface = output.read_text().partition("\n\n")[0].splitlines()[2:]
+    head, *told = done.stderr.splitlines()
+    assert head.endswith("3 columns")
+    assert [f"# {note.strip()}." for note in told] == preface
+    for note in (
+        "row 3, cannot",
+        "cannot be read: 1 of 4",
+        'quote = ""',
+        "skip_footer = 1",
+        "each says why: day",
+    ):
+        assert note in done.stderr
 
 
 def test_the_command_says_when_most_rows_are_refused(sample: Any) -> None:
