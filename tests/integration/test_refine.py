@@ -1,6 +1,8 @@
 """One chunk through parse, validate, transform and encode: every row ends in one place."""
 
 import pickle
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -371,3 +373,15 @@ def test_files_refined_together_come_out_as_if_alone(tmp_path: Path) -> None:
     assert [replace(r, **nothing) for r in together] == [replace(r, **nothing) for r in alone]
     assert [timeless(r) for r in together] == [timeless(r) for r in alone]
     assert sum(r.document_count for r in together) == 4
+
+
+def test_a_worker_that_is_warm_has_not_imported_pandas() -> None:
+    """It is 35 MB, and pyarrow imports it for some of its functions wherever it is installed."""
+    code = (
+        "import pickle, sys; from ingestd.config.source import SourceSpec; "
+        "from ingestd.refine import warm; "
+        "spec = {'name': 'a', 'file_pattern': '*', 'schema': {'a': 'int64', 'b': 'string'}}; "
+        "warm([pickle.dumps(SourceSpec.model_validate(spec))]); print('pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
