@@ -44,10 +44,11 @@ class Read:
         """Rows that could not be read."""
         return self.faults.total()
 
-    @property
-    def types(self) -> list[str]:
-        """Of the columns."""
-        return [column.type for column in self.decision.columns]
+    def reads_more_than(self, other: "Read") -> bool:
+        """Whether it has more values, none of which makes a column text that was not."""
+        columns = zip(self.decision.columns, other.decision.columns, strict=False)
+        has_lost = any(own.is_text and not its.is_text for own, its in columns)
+        return self.filled > other.filled and not has_lost
 
     @property
     def filled(self) -> int:
@@ -85,8 +86,7 @@ class Reader:
             best = min([best, *self._read_otherwise(best.layout)], key=lambda read: read.unread)
         if best.short_share >= _LEAST_SHORT_SHARE:
             padded = self._read(replace(best.layout, ragged="pad"))
-            is_same = padded.types == best.types and padded.filled > best.filled
-            if is_same or best.is_empty:
+            if best.is_empty or padded.reads_more_than(best):
                 return replace(padded, short_share=best.short_share)
         return best
 

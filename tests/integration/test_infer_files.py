@@ -274,6 +274,17 @@ def test_rows_are_padded_where_many_are_short(sample: Any, short: int, ragged: s
     assert (f"become null: {short}%." in inferred.toml) == (ragged == "pad")
 
 
+@pytest.mark.parametrize(
+    ("first", "ragged", "type_"), [("1.5", "pad", "float64"), ("n", "reject", "int64")]
+)
+def test_padded_rows_may_widen_a_type_but_make_no_text(
+    sample: Any, first: str, ragged: str, type_: str
+) -> None:
+    source = inferred_from(sample("a,b,c\n" + f"{first},2\n" * 8 + "7,8,9\n" * 2)).source
+    assert source.csv.ragged == ragged
+    assert source.columns["a"].type == type_
+
+
 def test_records_that_later_files_would_lose_are_told(sample: Any) -> None:
     told = inferred_from(sample("id,day\n1,2024-01-31\n2,2024-02-01\n3,2024-02-02\n3 rows\n"))
     assert told.source.csv.skip_footer == 1
