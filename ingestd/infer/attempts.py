@@ -14,8 +14,11 @@ from ingestd.infer.layouts import Layout, find_layout, layout_in
 from ingestd.infer.rows import Extent, Reading, read_rows
 from ingestd.infer.samples import Files, Sample
 
+_SHORT = "too_few_fields"
 _LEAST_SHORT_SHARE = 0.1
 """Where so many rows lack fields it is how the file is written; fewer are damaged rows."""
+_LEAST_SHORT_ROWS = 5
+"""Fewer of them are damaged, too, unless no row is whole."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Read:
     evidence: tuple[Evidence, ...]
     left_out: tuple[str, ...]
     """Columns that only some files have."""
-    short_share: float = 0.0
-    """Of all rows, those that have fewer fields than the header."""
+    short_rows: int = 0
+    """Rows that have fewer fields than the header, but for a last one that is cut off."""
 
     @cached_property
     def decision(self) -> Decision:
@@ -54,6 +57,17 @@ class Read:
     def filled(self) -> int:
         """Values in all rows that could be read."""
         return sum(evidence.filled for evidence in self.evidence)
+
+    @property
+    def short_share(self) -> float:
+        """Of all rows, those that are short."""
+        return self.short_rows / max(1, sum(reading.rows for reading in self.readings))
+
+    @property
+    def has_usual_short_rows(self) -> bool:
+        """Whether it is how the files are written that rows are short."""
+        least = 1 if self.is_empty else _LEAST_SHORT_ROWS
+        return self.short_rows >= least and self.short_share >= _LEAST_SHORT_SHARE
 
     @property
     def is_empty(self) -> bool:
@@ -84,10 +98,10 @@ class Reader:
         best = self._read(find_layout(self.samples[0]))
         if best.faults["stray_quote"] or best.faults["unclosed_quote"]:
             best = min([best, *self._read_otherwise(best.layout)], key=lambda read: read.unread)
-        if best.short_share >= _LEAST_SHORT_SHARE:
+        if best.has_usual_short_rows:
             padded = self._read(replace(best.layout, ragged="pad"))
             if best.is_empty or padded.reads_more_than(best):
-                return replace(padded, short_share=best.short_share)
+                return replace(padded, short_rows=best.short_rows)
         return best
 
     def _read(self, layout: Layout) -> Read:
@@ -111,15 +125,19 @@ class Reader:
         )
         for reading in readings:
             read_rows(reading, shared, gathered, self.extent)
-        short = sum(reading.faults["too_few_fields"] for reading in readings)
-        share = short / max(1, sum(reading.rows for reading in readings))
-        return Read(shared, readings, gathered, tuple(left_out(layouts, shared)), share)
+        short_rows = sum(map(_count_short_rows, readings, self.samples))
+        return Read(shared, readings, gathered, tuple(left_out(layouts, shared)), short_rows)
 
     def _read_otherwise(self, layout: Layout) -> Iterator[Read]:
         """The same in the other dialects that are possible."""
         for dialect in layout.dialect.alternatives():
             with suppress(FileRefused):
                 yield self._read(layout_in(self.samples[0], dialect))
+
+
+def _count_short_rows(reading: Reading, sample: Sample) -> int:
+    is_last_cut_off = reading.is_whole and sample.is_cut_off and reading.last_fault == _SHORT
+    return reading.faults[_SHORT] - is_last_cut_off
 
 
 def _unreadable(read: Read) -> FileRefused:

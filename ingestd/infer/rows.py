@@ -30,6 +30,8 @@ class Reading:
     """Nothing of it was left out."""
     first_faults: dict[int, Violation] = field(default_factory=dict)
     """Some of them, by their number in the file."""
+    last_fault: str | None = None
+    """The rule that the last row breaks."""
     encoding: Encoding | None = None
     """Of text that may be written in any."""
 
@@ -37,6 +39,8 @@ class Reading:
         """The rows of a chunk, and why some of them, by their index, cannot be read."""
         self.rows += chunk.row_count
         self.read_bytes = chunk.end.offset_bytes
+        last = faults.get(chunk.row_count - 1)
+        self.last_fault = last.rule if last else None
         self.faults.update(fault.rule for fault in faults.values())
         for index, fault in list(faults.items())[: 3 - len(self.first_faults)]:
             self.first_faults[chunk.start.row + index + 1] = fault

@@ -32,6 +32,11 @@ class Sample:
     start: str
     end: str
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the last line lacks its end, as where a transfer broke off."""
+        return not self.end.endswith("\n")
+
 
 def take_sample(path: Path, stat: FileStat, most_bytes: int) -> Sample:
     """Look at a file, unpacked where it is compressed; ``most_bytes`` tell the encoding.

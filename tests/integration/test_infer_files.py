@@ -275,6 +275,27 @@ def test_rows_are_padded_where_many_are_short(sample: Any, short: int, ragged: s
 
 
 @pytest.mark.parametrize(
+    ("rows", "ragged"),
+    [
+        ("1,2,3\n" * 9 + "4,5\n" * 4, "reject"),
+        ("1,2,3\n" * 9 + "4,5\n" * 4 + "4,5", "reject"),
+        ("1,2,3\n" * 9 + "4,5\n" * 5 + "4,5", "pad"),
+        ("1,2,3\n" * 9 + "4,5\n" * 5 + "4,5,6", "pad"),
+        ("4,5\n", "pad"),
+    ],
+)
+def test_rows_are_not_padded_because_of_a_few_or_of_one_that_is_cut_off(
+    sample: Any, rows: str, ragged: str
+) -> None:
+    assert inferred_from(sample("a,b,c\n" + rows)).source.csv.ragged == ragged
+
+
+def test_a_file_whose_only_row_is_cut_off_is_refused(sample: Any) -> None:
+    with pytest.raises(FileRefused, match="not one row"):
+        inferred_from(sample("a,b,c\n1,2"))
+
+
+@pytest.mark.parametrize(
     ("first", "ragged", "type_"), [("1.5", "pad", "float64"), ("n", "reject", "int64")]
 )
 def test_padded_rows_may_widen_a_type_but_make_no_text(
