@@ -7,6 +7,7 @@ from pathlib import Path
 from ingestd.cli.actions import at_desk
 from ingestd.cli.endings import show_error
 from ingestd.cli.screen import clean, show_json, stderr, stdout
+from ingestd.config.naming import counted
 from ingestd.errors import ExitCode
 from ingestd.wayback import Audit, audit
 
@@ -21,8 +22,9 @@ def audit_file(location: Path | None, file: str, *, as_json: bool) -> int:
     else:
         counts = done.counts
         stdout().print(
-            f"{clean(done.entry['name'])}: {counts.record_count:,} rows are all there: "
-            f"{counts.success_count:,} documents, {counts.error_count:,} rejections, "
+            f"{clean(done.entry['name'])}: {counted(counts.record_count, 'row')} accounted for: "
+            f"{counted(counts.success_count, 'document')}, "
+            f"{counted(counts.error_count, 'rejection')}, "
             f"{counts.filtered_count:,} filtered"
         )
     return ExitCode.FAILED if done.difference else ExitCode.OK

@@ -1,12 +1,13 @@
 """``ingestd files``: what the ledger knows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.text import Text
 
 from ingestd.api.files import as_file
@@ -31,7 +32,7 @@ from ingestd.mongo import Document, Mongo
 from ingestd.records import FileState
 
 _COLUMNS = (
-    Column("file id"), Column("source"), Column("file"), Column("state"),
+    Column("file id", is_key=True), Column("source", is_key=True), Column("file"), Column("state"),
     Column("rows", is_number=True), Column("loaded", is_number=True),
     Column("refused", is_number=True), Column("arrived"), Column("why"),
 )  # fmt: skip
@@ -64,10 +65,21 @@ def show_files(location: Path | None, wanted: FileFilter, *, as_json: bool) -> i
     if as_json:
         show_json([json.loads(to_json(as_file(document))) for document in found])
     elif found:
-        show_table(stdout(), _COLUMNS, [_row(document) for document in found])
+        show_listed(stdout(), [_row(document) for document in found])
     else:
         stderr().print("no such files")
     return ExitCode.OK
+
+
+def show_listed(console: Console, rows: Sequence[Sequence[Text | str]]) -> None:
+    """On a terminal, why a file is where it is stands below the table: it would take its width."""
+    if not console.is_terminal:
+        show_table(console, _COLUMNS, rows)
+        return
+    show_table(console, _COLUMNS[:-1], [row[:-1] for row in rows])
+    for file_id, *_, why in rows:
+        if why:
+            console.print(Text(f"{file_id}  {why}"))
 
 
 async def find_files(mongo: Mongo, wanted: FileFilter) -> list[Document]:

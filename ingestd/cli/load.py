@@ -25,6 +25,7 @@ from ingestd.cli.screen import (
     stderr,
     stdout,
 )
+from ingestd.config.naming import counted
 from ingestd.config.settings import Settings
 from ingestd.config.source import SourceSpec
 from ingestd.daemon import make_directories
@@ -107,7 +108,7 @@ def _show_summary(ended: Sequence[Ended], seconds: float) -> None:
         show_table(console, _COLUMNS, [_row(one) for one in ended])
     if len(ended) > 1:
         rows = sum(one.counts.record_count for one in ended)
-        console.print(f"{len(ended)} files, {rows:,} rows in {seconds:.1f} s")
+        console.print(f"{len(ended)} files, {counted(rows, 'row')} in {seconds:.1f} s")
     for one in ended:
         if one.result is not None and one.result.rejects_file is not None:
             rejects = clean(one.result.rejects_file)
@@ -138,7 +139,8 @@ def _show_troubles(ended: Sequence[Ended]) -> None:
 def _show_unfinished(shot: OneShot, paths: Sequence[Path]) -> None:
     console = stderr()
     for path in paths:
-        console.print(f"{clean(path.name)}: not finished, {shot.rows_stored(path):,} rows stored")
+        stored = counted(shot.rows_stored(path), "row")
+        console.print(f"{clean(path.name)}: not finished, {stored} stored")
     if paths:
         console.print("readers see none of these; run the same command again to go on")
 

@@ -11,6 +11,7 @@ from ingestd.cli.configured import require_compiled
 from ingestd.cli.endings import show_error
 from ingestd.cli.reading import named_source
 from ingestd.cli.screen import clean, show_json, stderr, stdout
+from ingestd.config.naming import counted
 from ingestd.errors import ExitCode, IngestdError
 from ingestd.export.json_text import to_json
 from ingestd.mongo import Document
@@ -59,8 +60,8 @@ def _show(done: Replayed) -> None:
     for entry in done.entries:
         stored = (entry["replayed"] or {}).get("document", 0)
         stdout().print(
-            f"{clean(entry['name'])}: {stored:,} rows that were refused are stored, "
-            f"{entry['error_count']:,} are refused still"
+            f"{clean(entry['name'])}: {counted(stored, 'refused row')} stored, "
+            f"{entry['error_count']:,} still refused"
         )
     if not done.entries and not done.errors:
         stderr().print("nothing is open")

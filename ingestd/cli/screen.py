@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -27,10 +28,12 @@ _STYLES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table. Numbers stand on the right."""
+    """One column of a table. Numbers stand on the right; they and keys stay on one line."""
 
     title: str
     is_number: bool = False
+    is_key: bool = False
+    """People copy it into other commands: it is not broken, however narrow the terminal is."""
 
 
 def stdout() -> Console:
@@ -89,11 +92,13 @@ def show_table(
 
 def as_table(columns: Sequence[Column], rows: Sequence[Sequence[Text | str]]) -> Table:
     """The rows for a terminal."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", padding=(0, 1, 0, 0))
+    for place, column in enumerate(columns):
+        key_width = max((cell_len(str(row[place])) for row in rows), default=0)
         table.add_column(
             column.title, justify="right" if column.is_number else "left",
-            no_wrap=column.is_number, overflow="fold",
+            no_wrap=column.is_number or column.is_key, overflow="fold",
+            min_width=key_width if column.is_key else None,
         )  # fmt: skip
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))

@@ -18,7 +18,8 @@ from ingestd.errors import ExitCode
 
 NEVER = "never"
 _COLUMNS = (
-    Column("id"), Column("name"), Column("scopes"), Column("created"), Column("expires"),
+    Column("id", is_key=True), Column("name"), Column("scopes"), Column("created"),
+    Column("expires"),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""How configuration is spoken of: keys, values found, what is allowed, what was probably meant."""
+"""How things are spoken of: keys, values found, what is allowed or was probably meant, counts."""
 
 import difflib
 import json
@@ -36,6 +36,11 @@ def shown(value: object) -> str:
 def quoted(names: Iterable[str]) -> str:
     """``"a", "b"``"""
     return ", ".join(json.dumps(name, ensure_ascii=False) for name in names)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 row``, ``2,000 rows``"""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def closest(name: str, known: Iterable[str], likeness: float = 0.65) -> str | None:

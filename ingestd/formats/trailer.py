@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ingestd.config.naming import counted
 from ingestd.config.source import TrailerField, TrailerSpec
 from ingestd.errors import FileHeld
 
@@ -52,7 +53,7 @@ def _check_count(text: str, row_count: int, field: TrailerField) -> None:
         message = f"field {_named(field)} of the trailer is {found}, no number of rows"
         raise FileHeld("bad_trailer", message, "does trailer.count name the right field?")
     if int(text) != row_count:
-        message = f"the trailer says {int(text)} rows, the file has {row_count}"
+        message = f"the trailer says {counted(int(text), 'row')}, the file has {row_count:,}"
         raise FileHeld("trailer_mismatch", message, TRAILER_HINT)
 
 

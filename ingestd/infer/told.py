@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from ingestd.config.naming import counted
 from ingestd.config.source import FormatName
 from ingestd.infer.columns import Column
 from ingestd.infer.rows import Reading
@@ -60,9 +61,11 @@ def _preface(findings: Findings) -> Iterator[str]:
     """Which files this was made from, and what is uncertain."""
     yield f"# Inferred by ingestd on {datetime.now(UTC):%Y-%m-%d} from"
     for reading in findings.readings:
-        extent = "all" if reading.is_whole else "the first"
+        whole = "all" if reading.rows > 1 else "only"
+        extent = whole if reading.is_whole else "the first"
         yield as_comment(
-            f"#   {reading.path.name}: {extent} {reading.rows:,} rows, {reading.read_bytes:,} bytes"
+            f"#   {reading.path.name}: {extent} {counted(reading.rows, 'row')}, "
+            f"{counted(reading.read_bytes, 'byte')}"
         )
     yield from (as_comment(f"# {note}.") for note in notes(findings))
     yield ""

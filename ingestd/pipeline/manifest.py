@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from ingestd.config.naming import counted
 from ingestd.errors import FileHeld, FileUnavailable
 from ingestd.files import digest_of, displayable, explaining
 from ingestd.records import FileLayout, FoundFile
@@ -51,8 +52,9 @@ def broken_promise(found: FoundFile, layout: FileLayout | None) -> FileHeld | No
     for algorithm, told in manifest.digests.items():
         if (actual := digest_of(found.path, found.stat, algorithm).hex()) != told:
             return _mismatch(f"{name} says {algorithm} {told}, the file has {actual}")
-    if layout is not None and manifest.rows not in (None, layout.row_count):
-        return _mismatch(f"{name} says {manifest.rows} rows, the file has {layout.row_count}")
+    rows = manifest.rows
+    if layout is not None and rows is not None and rows != layout.row_count:
+        return _mismatch(f"{name} says {counted(rows, 'row')}, the file has {layout.row_count:,}")
     return None
 
 

@@ -9,6 +9,7 @@ import anyio.to_thread
 import numpy as np
 import numpy.typing as npt
 
+from ingestd.config.naming import counted
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileHeld
 from ingestd.formats.trailer import TRAILER_HINT
@@ -114,7 +115,8 @@ def require_within_budget(counts: Counts, source: SourceSpec) -> None:
     hint = "see `errors` for the reasons; mend the file or the rules and drop it again"
     found = f"{refused} of {total} rows are refused"
     if limits.max_rows is not None and refused > limits.max_rows:
-        raise FileHeld("too_many_errors", f"{found}; allowed: {limits.max_rows} rows", hint)
+        allowed = counted(limits.max_rows, "row")
+        raise FileHeld("too_many_errors", f"{found}; allowed: {allowed}", hint)
     if limits.max_rate is not None and refused > limits.max_rate * total:
         raise FileHeld("too_many_errors", f"{found}; allowed: {limits.max_rate:.2%}", hint)
 

@@ -6,6 +6,7 @@ every row is the document it should be, a recorded rejection, or filtered.
 
 from dataclasses import dataclass
 
+from ingestd.config.naming import counted
 from ingestd.documents import decoded, row_number, split
 from ingestd.errors import ActionRefused
 from ingestd.ledger import as_counts
@@ -134,6 +135,7 @@ async def _miscounted(desk: Desk, entry: Document, counts: Counts) -> str:
 
 def _told(counts: Counts) -> str:
     return (
-        f"{counts.success_count} documents, {counts.error_count} rejections, "
-        f"{counts.filtered_count} filtered rows"
+        f"{counted(counts.success_count, 'document')}, "
+        f"{counted(counts.error_count, 'rejection')}, "
+        f"{counted(counts.filtered_count, 'filtered row')}"
     )

@@ -353,7 +353,7 @@ def test_replay_stores_rows_that_a_mended_rule_lets_pass(
     (configuration / "sources" / "orders.toml").write_text(lax)
     done = ingestd("replay", "a.csv")
     assert (done.returncode, done.stderr) == (65, "")
-    assert done.stdout == "a.csv: 1 rows that were refused are stored, 1 are refused still\n"
+    assert done.stdout == "a.csv: 1 refused row stored, 1 still refused\n"
     assert ingestd("replay").returncode == 2
     assert ingestd("replay", "--source", "oders").returncode == 2
 
@@ -365,7 +365,7 @@ def test_a_file_is_replaced_and_audited(
     assert ingestd("replace", "a.csv", write(tmp_path / "b.csv", "A-1,6")).returncode == 0
     done = ingestd("audit", "b.csv")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == ("b.csv: 1 rows are all there: 1 documents, 0 rejections, 0 filtered\n")
+    assert done.stdout == ("b.csv: 1 row accounted for: 1 document, 0 rejections, 0 filtered\n")
     with MongoClient[dict[str, Any]](mongo_uri) as client:
         client[database]["orders"].update_many({}, {"$set": {"amount": 7.0}})
     done = ingestd("audit", "b.csv")

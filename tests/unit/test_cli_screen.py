@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ingestd.cli.files import show_listed
 from ingestd.cli.progress import Bars, FileProgress, PlainLines, open_display
 from ingestd.cli.screen import Column, show_table
 
@@ -30,6 +31,29 @@ def test_without_a_terminal_a_table_is_aligned_lines() -> None:
     stream = io.StringIO()
     show_table(console_on(stream, is_terminal=False), COLUMNS, [["a", "1,000"], ["long", "7"]])
     assert stream.getvalue() == "name   rows\na     1,000\nlong      7\n"
+
+
+def test_keys_stay_whole_on_a_narrow_terminal() -> None:
+    stream = io.StringIO()
+    columns = (Column("id", is_key=True), Column("file"), Column("why"))
+    row = ["0123456789abcdef", "orders of a long day.csv", "12 of 100 rows are refused"]
+    console = console_on(stream, is_terminal=True)
+    console.width = 30
+    show_table(console, columns, [row])
+    assert row[0] in stream.getvalue()
+    assert row[1] not in stream.getvalue(), "the others make room"
+
+
+def test_files_on_a_terminal_say_why_below_the_table() -> None:
+    stream = io.StringIO()
+    console = console_on(stream, is_terminal=True)
+    console.width = 110
+    row = ["0123456789abcdef", "orders", "orders_2026-01-31.csv", "held", "1", "0", "1"]
+    row = [*row, "2026-01-31", "12:00:00"]
+    show_listed(console, [[*row[:-2], "2026-01-31 12:00:00", "12 of 100 rows are refused"]])
+    lines = stream.getvalue().splitlines()
+    assert row in [line.split() for line in lines]
+    assert lines[-1] == "0123456789abcdef  12 of 100 rows are refused"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ingestd.config.checks.draft import Draft
 from ingestd.config.checks.names import final_columns
 from ingestd.config.checks.regex import unsupported_syntax
 from ingestd.config.environment import Override, merge, read_environment
-from ingestd.config.naming import choice, dotted, nearest, shown
+from ingestd.config.naming import choice, counted, dotted, nearest, shown
 from ingestd.config.quantities import parse_duration, parse_size
 from ingestd.config.salvage import salvage
 from ingestd.config.settings import LoadSettings, MongoSettings, Settings
@@ -77,6 +77,11 @@ def test_values_are_shown_short_and_without_passwords() -> None:
     assert len(shown("x" * 1000)) == 60
     assert shown("a\nb") == '"a\\nb"'
     assert shown([date(2024, 1, 1), "http://u:p@h"]) == '["2024-01-01", "http://…@h"]'
+
+
+def test_one_is_not_counted_as_many() -> None:
+    counts = [counted(count, "row") for count in (0, 1, 2000)]
+    assert counts == ["0 rows", "1 row", "2,000 rows"]
 
 
 def test_the_nearest_name_is_offered_only_when_it_is_near() -> None:

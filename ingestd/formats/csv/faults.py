@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 
+from ingestd.config.naming import counted
 from ingestd.formats.csv.dialect import Dialect
 from ingestd.formats.csv.lines import Lines
 from ingestd.formats.csv.quotes import count_fields
@@ -41,7 +42,7 @@ def find_miscounted(counts: Positions, expected: int, ragged: str) -> Faults:
             None,
             "too_few_fields" if count < expected else "too_many_fields",
             None,
-            f"{count} fields instead of {expected}",
+            f"{counted(count, 'field')} instead of {expected}",
         )
         for index, count in zip(indexes.tolist(), counts[indexes].tolist(), strict=True)
     }
