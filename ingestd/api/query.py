@@ -17,6 +17,7 @@ MAX_LIMIT = 10_000
 MAX_PARAMETERS = 100
 LIST_PARAMETERS = ("start_date", "end_date", "limit", "cursor", "format")
 """Parameters that every list takes."""
+_OF_SEVERAL_COLUMNS = ("fields", "sort", "group_by", "sum", "avg", "min", "max")
 
 _DATE_HINT = "write a date (2026-01-31, all of it) or a date-time with zone (2026-01-31T08:00:00Z)"
 
@@ -63,7 +64,7 @@ def read_list_query(request: web.Request, formats: Formats = LISTS) -> ListQuery
     start, end = given.pop("start_date", None), given.pop("end_date", None)
     return ListQuery(
         format=form,
-        limit=_read_limit(given.pop("limit", None), form),
+        limit=_read_limit(given.pop("limit", None), form, formats),
         cursor=given.pop("cursor", None),
         start=None if start is None else _read_bound("start_date", start),
         end=None if end is None else _read_bound("end_date", end),
@@ -98,24 +99,24 @@ def _once_each(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     given: dict[str, str] = {}
     for name, text in pairs:
         if name in given:
-            raise bad_parameter(
-                name, "it is given twice", "for one of several values: <column>__in"
-            )
+            several = f"{name}=a,b" if name in _OF_SEVERAL_COLUMNS else "<column>__in=a,b"
+            raise bad_parameter(name, "it is given twice", f"for several values: {several}")
         if "\0" in name or "\0" in text:
             raise bad_parameter(name, "a NUL character is not allowed")
         given[name] = text
     return given
 
 
-def _read_limit(text: str | None, form: Format) -> int | None:
+def _read_limit(text: str | None, form: Format, formats: Formats) -> int | None:
     if text is None:
         return DEFAULT_LIMIT
+    streamed = "format=" + " or ".join(name for name in formats if formats[name].is_streamed)
     if text == "all":
         if form.is_streamed:
             return None
-        raise bad_parameter("limit", f"all is too much for {form.name}", "use format=ndjson")
+        raise bad_parameter("limit", f"all is too much for {form.name}", f"use {streamed}")
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):
-        allowed = f"1 to {MAX_LIMIT}, or all with format=ndjson"
+        allowed = f"1 to {MAX_LIMIT}, or all with {streamed}"
         raise bad_parameter("limit", "not a usable limit", more={"allowed": [allowed]})
     return int(text)
 

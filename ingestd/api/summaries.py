@@ -102,7 +102,8 @@ def _take_columns(query: ListQuery, parameter: str, columns: Columns) -> list[st
         kind = columns[name].type
         is_fine = kind.startswith(_NUMBERS) if parameter in ("sum", "avg") else kind not in _NESTED
         if not is_fine:
-            raise bad_parameter(parameter, f"column {name} is of type {kind}, which has no such")
+            detail = f"column {name} is of type {kind}, which {parameter} does not take"
+            raise bad_parameter(parameter, detail)
     return names
 
 

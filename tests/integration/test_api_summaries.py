@@ -99,6 +99,22 @@ async def test_what_makes_no_sense_is_refused_naming_the_parameter(
     assert (status, body["parameter"]) == (400, parameter)
 
 
+@pytest.mark.parametrize(
+    ("query", "part"),
+    [
+        ("/aggregate?sum=amount&sum=price", "for several values: sum=a,b"),
+        ("/aggregate?count&country=US&country=GB", "for several values: <column>__in=a,b"),
+        ("/aggregate?sum=country", "column country is of type string, which sum does not take"),
+        ("?limit=0", "1 to 10000, or all with format=ndjson or csv or arrow or parquet"),
+        ("?limit=all", "use format=ndjson or csv or arrow or parquet"),
+    ],
+)
+async def test_a_refusal_says_what_would_be_taken(world: World, query: str, part: str) -> None:
+    status, body, _ = await world.get(f"/data/orders{query}")
+    assert status == 400
+    assert part in str(body)
+
+
 async def test_the_schema_holds_for_every_row(world: World) -> None:
     await world.add_file(orders(3))
     schema = await get(world, "/data/orders/schema")
