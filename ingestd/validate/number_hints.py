@@ -7,6 +7,7 @@ import polars as pl
 
 from ingestd.config.checks.bounds import INTEGER_RANGES
 from ingestd.config.source import ColumnSpec
+from ingestd.validate.numbers import plain_number
 from ingestd.validate.types import ColumnType, Hint
 
 _Habits: TypeAlias = Mapping[str, Mapping[str, str | bool]]
@@ -37,6 +38,8 @@ def number_hints(text: pl.Expr, spec: ColumnSpec, type_: ColumnType) -> Iterator
     yield is_lookalike, "a digit or sign in it only looks like 0 to 9, + or -"
     if spec.percent:
         yield text.str.contains("^[^%]*$"), "percent = true asks for the sign %"
+    if spec.type == "decimal":
+        yield _has_fine_fraction(text, spec), _allowed_digits(spec)
     yield from _habits(text, spec, type_)
     if not spec.currency:
         yield text.str.contains(_CURRENCY), 'does the column need currency = "…"?'
@@ -66,8 +69,16 @@ def _whole_hints(text: pl.Expr, spec: ColumnSpec) -> Iterator[Hint]:
 
 def _decimal_hints(text: pl.Expr, spec: ColumnSpec) -> Iterator[Hint]:
     yield text.str.contains(_EXPONENT), "no exponent: a spreadsheet may have cut its digits off"
-    digits = f"{spec.precision} digits in all, {spec.scale} after the point"
-    yield text.str.contains("^[^a-zA-Z]*[0-9][^a-zA-Z]*$"), f"allowed: {digits}"
+    yield text.str.contains("^[^a-zA-Z]*[0-9][^a-zA-Z]*$"), _allowed_digits(spec)
+
+
+def _has_fine_fraction(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
+    """Numbers as the column writes them, with more digits after the point than it keeps."""
+    return plain_number(text, spec).str.contains(r"^[+-]?[0-9]*\.[0-9]+$")
+
+
+def _allowed_digits(spec: ColumnSpec) -> str:
+    return f"allowed: {spec.precision} digits in all, {spec.scale} after the point"
 
 
 def _float_hints(text: pl.Expr, spec: ColumnSpec) -> Iterator[Hint]:

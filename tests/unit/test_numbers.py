@@ -13,6 +13,7 @@ from ingestd.records import ROW
 from ingestd.validate import compile_validator
 
 EURO = {"decimal": ",", "thousands": ".", "currency": "€"}
+CENTS = {"type": "decimal", "scale": 2}
 
 
 def check(spec: dict[str, Any], *texts: str, **csv: Any) -> Any:
@@ -180,6 +181,11 @@ def test_nothing_but_a_number_is_taken_for_one(text: str) -> None:
         ("uint32", "-1", "allowed: 0 to 4294967295"),
         ("decimal", "1.23E+15", "no exponent: a spreadsheet may have cut its digits off"),
         ("decimal", "1.2345678", "allowed: 34 digits in all, 6 after the point"),
+        (CENTS, "1.234", "allowed: 34 digits in all, 2 after the point"),
+        (CENTS, "0.125", "allowed: 34 digits in all, 2 after the point"),
+        (CENTS | {"decimal": ","}, "1,234", "allowed: 34 digits in all, 2 after the point"),
+        (CENTS, "1.234,5", 'did you mean decimal = "," and thousands = "."?'),
+        (CENTS, "1,234", 'did you mean thousands = ","?'),
         ("float32", "3.5e38", "no finite float32 is as large"),
         ("float64", "-inf", "no finite float64 is as large"),
         ("float64", "NaN", "if that means no value, name it in csv.null_values"),
