@@ -24,6 +24,7 @@ _KINDS_OF: Mapping[JsonType, Sequence[Kind]] = {
     "number": (
         Kind(ColumnSpec(type="int64"), "-?[0-9]{1,19}"),
         Kind(ColumnSpec(type="float64"), r"-?[0-9]{1,15}|-?[0-9]{1,16}\.[0-9]*|.*[eE].*"),
+        Kind(ColumnSpec(type="decimal", scale=0), "-?[0-9]+"),
         Kind(ColumnSpec(type="decimal"), ANYTHING),
     ),
     "bool": (Kind(ColumnSpec(type="bool"), "true|false"),),

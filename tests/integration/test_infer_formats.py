@@ -21,6 +21,7 @@ from ingestd.refine import check_source
 
 SAMPLES = Path(__file__).parents[1] / "data" / "formats"
 AT = datetime(2024, 5, 1, 12, 30, 15, 123_000)
+WHOLE = {"type": "decimal", "scale": 0}
 DECIMAL = {"type": "decimal", "precision": 34, "scale": 2}
 TYPES = {"id": "int64", "amount": "float64", "day": "date", "at": "datetime", "is_gift": "bool"}
 
@@ -77,7 +78,9 @@ def test_what_a_file_declares_counts(name: str, price: Any, payload: str, blob: 
         ([1, 2.5], "float64"),
         ([1.0, 2.0], "float64"),
         ([1e300, -0.1], "float64"),
-        ([2**63, 1], "decimal"),
+        ([2**63, 1], WHOLE),
+        ([2**63, 0.5], "decimal"),
+        ([10**34, 1], "string"),
         (["007", "12"], "string"),
         (["12", "13"], "string"),
         (["yes", "no"], "string"),
@@ -197,7 +200,7 @@ def test_columns_of_parquet_have_the_types_that_it_declares(write: Write) -> Non
 @pytest.mark.parametrize(
     ("column", "type_"),
     [
-        (pa.array([2**63, 1], pa.uint64()), "decimal"),
+        (pa.array([2**63, 1], pa.uint64()), WHOLE),
         (pa.array([1, 2], pa.uint64()), "int64"),
         (pa.array([float("nan"), 1.5]), {"type": "float64", "null_values": ["nan"]}),
         (pa.array([float("inf"), 1.5]), "string"),
