@@ -79,5 +79,5 @@ def test_damage_is_an_error_and_no_endless_loop(data: st.DataObject) -> None:
     found = []
     with suppress(Exception):  # which one, is not said
         found = list(fastavro.reader(as_stream(iter([plain(bytes(content))]))))
-    # fewer where the count of a block is damaged: nothing else in the format tells how many there are
+    # fewer where the count of a block is damaged: nothing else in the format tells of more
     assert len(found) <= 50
