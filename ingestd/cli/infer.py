@@ -108,5 +108,6 @@ def _as_document(inferred: Inferred, known_as: Mapping[Path, str]) -> dict[str, 
             }
             for column in findings.columns
         ],
+        "notes": [clean(note) for note in notes(findings)],
         "toml": inferred.toml,
     }  # fmt: skip

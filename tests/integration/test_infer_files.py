@@ -397,6 +397,16 @@ def test_the_command_tells_programs_the_same(sample: Any) -> None:
     assert tomllib.loads(told["toml"])["name"] == told["name"] == "sample"
 
 
+def test_the_command_tells_programs_what_a_person_should_know(sample: Any, tmp_path: Path) -> None:
+    output = tmp_path / "a.toml"
+    done = command(sample("1,2\n3,4\n5,6,7\n8,9\n"), "--output", output, "--json")
+    told = json.loads(done.stdout)["notes"]
+    assert told[0] == "sample.csv, row 3, cannot be read: 3 fields instead of 2"
+    assert [f"# {note}." for note in told] == output.read_text().partition("\n\n")[0].splitlines()[
+        2:
+    ]
+
+
 def test_the_command_refuses_a_name_that_no_source_can_have(sample: Any) -> None:
     done = command(sample("id\n1\n"), "--name", "errors")
     assert done.returncode == 2
