@@ -16,12 +16,17 @@ class _Pieces(io.RawIOBase):
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._rest = memoryview(b"")
+        self._read_bytes = 0
 
     def readable(self) -> bool:
         return True
+
+    def tell(self) -> int:
+        return self._read_bytes
 
     def readinto(self, buffer: Any) -> int:
         self._rest = self._rest or memoryview(next(self._pieces, b""))
         size = min(len(buffer), len(self._rest))
         buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        self._read_bytes += size
         return size

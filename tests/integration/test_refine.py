@@ -14,6 +14,7 @@ import pytest
 from csv_world import source_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from refine_world import Laid, documents_of, errors_of, laid_out, rules_of, timeless
 from refusals import errors_in
 
 from ingestd.config.source import SourceSpec
@@ -23,12 +24,11 @@ from ingestd.files import look
 from ingestd.formats import csv
 from ingestd.formats.limits import Limits
 from ingestd.pipeline.survey import find_repeats, try_whole_file
-from ingestd.records import FileLayout, RefinedChunk, Rejections, Violation
+from ingestd.records import Rejections, Violation
 from ingestd.refine import Plan, compile_source, recover_rows, refine, refine_together, warm
 from ingestd.rejections import MAX_RAW_BYTES, raw_octets
 from ingestd.validate.violations import LONGEST_MESSAGE
 
-FILE_ID = "fedcba9876543210"
 SOURCE = SourceSpec.model_validate(
     {
         "name": "cells",
@@ -50,21 +50,9 @@ class Inline:
         return function(*pickle.loads(pickle.dumps(arguments)))
 
 
-@dataclass(frozen=True)
-class Laid:
-    """A file, laid out, and the plan for its chunks."""
-
-    layout: FileLayout
-    plan: Plan
-
-    def refined(self) -> list[RefinedChunk]:
-        return [refine(self.plan, chunk) for chunk in self.layout.chunks]
-
-
 @pytest.fixture
 def laid(tmp_path: Path) -> Callable[..., Laid]:
     """A file of this content, laid out."""
-    path = tmp_path / "cells.csv"
 
     def lay(
         octets: bytes,
@@ -74,39 +62,10 @@ def laid(tmp_path: Path) -> Callable[..., Laid]:
         max_record_bytes: int = 2**20,
         key: tuple[str, ...] = (),
     ) -> Laid:
-        path.write_bytes(octets)
         limits = Limits(chunk_bytes, max_record_bytes)
-        layout = csv.lay_out(path, look(path), source, limits)
-        run = Run(FILE_ID, source.name, 1_700_000_000_000, key=key)
-        return Laid(layout, Plan(pickle.dumps(source), layout.shape, run, limits))
+        return laid_out(tmp_path / "cells.csv", octets, source, limits, key)
 
     return lay
-
-
-def documents_of(chunks: list[RefinedChunk]) -> dict[int, dict[str, Any]]:
-    """Documents by the row number in their ``_id``."""
-    found = {}
-    for chunk in chunks:
-        for document in bson.decode_all(chunk.documents):
-            identity = document.pop("_id").binary
-            assert identity[:8].hex() == FILE_ID
-            found[int.from_bytes(identity[8:], "big")] = document
-    return found
-
-
-def errors_of(chunks: list[RefinedChunk]) -> dict[int, dict[str, Any]]:
-    return {error["row"]: error for chunk in chunks for error in errors_in(chunk.rejections)}
-
-
-def rules_of(error: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(violation["rule"] for violation in error["violations"])
-
-
-def timeless(chunk: RefinedChunk) -> tuple[list[dict[str, Any]], Any]:
-    """A chunk's rejections without their time."""
-    errors = errors_in(chunk.rejections)
-    assert all(error.pop("error_time") for error in errors)
-    return errors, chunk.rejections.rules
 
 
 @dataclass(frozen=True)

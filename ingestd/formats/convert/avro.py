@@ -1,12 +1,12 @@
 """Avro object container files."""
 
 import io
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from ingestd.config.source import ColumnSpec, ColumnTypeName, SourceSpec
 from ingestd.errors import FileRefused
-from ingestd.formats.convert.avro_blocks import MAGIC, plain_avro
+from ingestd.formats.convert.avro_blocks import MAGIC, damaged_avro, plain_avro
 from ingestd.formats.convert.rows import (
     Row,
     decimal_options,
@@ -41,8 +41,7 @@ def avro_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes]
     with refusing_damage(*_DAMAGED):
         reader = _reader(stream)
         require_columns([field["name"] for field in _fields(reader.writer_schema)], source)
-        rows = cast(Iterator[Row], reader)
-        yield from lines_of(rows, source)
+        yield from lines_of(_rows(reader), source)
 
 
 def avro_columns(stream: io.BufferedReader) -> dict[str, ColumnSpec]:
@@ -66,7 +65,15 @@ def _reader(stream: io.BufferedReader) -> Any:
             "missing_extra", "the file is Avro, and what reads it is not installed",
             "pip install 'ingestd[avro]', and drop the file again",
         ) from error  # fmt: skip
-    return fastavro.reader(as_stream(plain_avro(stream)))
+    return fastavro.block_reader(as_stream(plain_avro(stream)))
+
+
+def _rows(blocks: Iterable[Any]) -> Iterator[Row]:
+    """Block by block: a count that is damaged downwards shows in what it leaves behind."""
+    for block in blocks:
+        yield from block
+        if block.bytes_.read(1):
+            raise damaged_avro(f"a block holds more than its {block.num_records} records")
 
 
 def _fields(schema: Any) -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ def _unpacked(codec: Codec, packed: bytes) -> Iterator[bytes]:
     member, size_bytes = codec.member(), 0
     while not member.eof:
         if member.needs_input and not packed:
-            raise _damaged("a block ends too early")
+            raise damaged_avro("a block ends too early")
         piece, packed = member.decompress(packed, _PIECE_BYTES), b""
         size_bytes += len(piece)
         if size_bytes > _MAX_BLOCK_BYTES:
@@ -78,7 +78,7 @@ def _read_sized(stream: io.BufferedReader) -> bytes:
 def _read(stream: io.BufferedReader, size_bytes: int) -> bytes:
     octets = stream.read(size_bytes) if size_bytes >= 0 else b""
     if len(octets) != size_bytes:
-        raise _damaged(f"expected {size_bytes} bytes, found {len(octets)}")
+        raise damaged_avro(f"expected {size_bytes} bytes, found {len(octets)}")
     return octets
 
 
@@ -90,7 +90,7 @@ def _read_long(stream: io.BufferedReader) -> int:
         number |= (byte & 0x7F) << 7 * place
         if byte < 0x80:
             return number >> 1 ^ -(number & 1)
-    raise _damaged("a number is too long")
+    raise damaged_avro("a number is too long")
 
 
 def _long(number: int) -> bytes:
@@ -106,8 +106,8 @@ def _sized(octets: bytes) -> bytes:
     return _long(len(octets)) + octets
 
 
-def _damaged(reason: str) -> FileRefused:
-    """No EOFError: that would only end the file."""
+def damaged_avro(reason: str) -> FileRefused:
+    """To be raised: no EOFError, which would only end the file."""
     return FileRefused(
         "damaged_avro", f"the Avro file cannot be read: {reason}",
         "was it complete when it was dropped? nothing of it is loaded; ask for it again",
