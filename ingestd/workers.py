@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -144,7 +145,9 @@ class ProcessSlots:
             async with self._gathering:  # two that have some slots each would wait for ever
                 while len(slots) < self.count:
                     slots.append(await self._idle.get())
-            return await self._run_in(slots[0], function, arguments)
+            # What ended one worker may have ended those that were idle as well.
+            youngest = max(slots, key=lambda slot: slot.started_at)
+            return await self._run_in(youngest, function, arguments)
         finally:
             for slot in slots:
                 self._idle.put_nowait(slot)
@@ -194,6 +197,7 @@ class _Slot:
 
     def __init__(self, warm: Callable[[], object]) -> None:
         self.pid: int | None = None
+        self.started_at = 0.0
         self._warm = warm
         self._pool: ProcessPoolExecutor | None = None
         self._handover: Handover | None = None
@@ -202,6 +206,7 @@ class _Slot:
 
     def start(self) -> None:
         """Start a process in the background; it warms up before its first task."""
+        self.started_at = time.monotonic()
         self._handover = Handover()
         self._pool = pool = ProcessPoolExecutor(
             max_workers=1,

@@ -18,7 +18,7 @@ from ingestd import errors
 from ingestd.events import Events
 from ingestd.metrics import Metrics
 from ingestd.records import Drift
-from ingestd.workers import ProcessSlots, WorkerLimits
+from ingestd.workers import ProcessSlots, WorkerLimits, run_twice
 
 ALL_ERRORS = [
     errors.IngestdError("what failed", "what to do"),
@@ -177,6 +177,17 @@ async def test_a_worker_that_is_killed_between_tasks_costs_one_task_at_most(
             assert await slots.run(tasks.add, 1, 2) == 3
 
 
+async def test_workers_that_are_killed_all_at_once_cost_a_task_one_try_only(
+    started: Started,
+) -> None:
+    """As the kernel does it to a control group that is out of memory."""
+    async with started(3) as slots:
+        for pid in {await slots.run(tasks.pid) for _ in range(slots.count)}:
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda pid=pid: not psutil.pid_exists(pid))
+        assert await run_twice(slots, tasks.add, 1, 2) == 3
+
+
 async def test_a_worker_that_hangs_is_replaced_after_the_limit(
     started: Started, events: Replacements
 ) -> None:
@@ -291,7 +302,7 @@ sys.path.insert(0, sys.argv[1])
 import worker_tasks as tasks
 from ingestd.events import Events
 from ingestd.metrics import Metrics
-from ingestd.workers import ProcessSlots, WorkerLimits
+from ingestd.workers import ProcessSlots, WorkerLimits, run_twice
 
 async def main():
     async with ProcessSlots(2, Events(Metrics()), WorkerLimits()).started() as slots:
