@@ -1,10 +1,8 @@
-"""What endpoints answer, for ``openapi.py``: the schemas of rows, files and problems."""
+"""What endpoints answer, for ``openapi.py``: the schemas of files, problems and lists."""
 
 from typing import Any
 
-from ingestd.api.context import Columns
 from ingestd.api.formats import LISTS, ROWS, Formats
-from ingestd.config.source import ColumnTypeName
 from ingestd.records import FileState
 
 Object = dict[str, Any]
@@ -12,28 +10,6 @@ Object = dict[str, Any]
 _TEXT: Object = {"type": "string"}
 _COUNT: Object = {"type": ["integer", "null"]}
 _MOMENT: Object = {"type": ["string", "null"], "format": "date-time"}
-
-_INTEGERS: tuple[ColumnTypeName, ...] = (
-    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32",
-)  # fmt: skip
-_OF_TYPE: dict[ColumnTypeName, Object] = {
-    **{name: {"type": ["integer", "null"]} for name in _INTEGERS},
-    "float32": {"type": ["number", "null"]}, "float64": {"type": ["number", "null"]},
-    "bool": {"type": ["boolean", "null"]}, "json": {},
-    "date": {"type": ["string", "null"], "format": "date"},
-    "datetime": {"type": ["string", "null"], "format": "date-time"},
-    "binary": {"type": ["string", "null"], "contentEncoding": "base64"},
-}  # fmt: skip
-
-
-def row_schema(columns: Columns) -> Object:
-    """A row of a source; ``fields`` may leave columns out."""
-    values = {
-        name: _OF_TYPE.get(spec.type, {"type": ["string", "null"]})
-        for name, spec in columns.items()
-    }  # fmt: skip
-    return {"type": "object", "properties": {"_id": _TEXT, **values}}
-
 
 SCHEMAS: dict[str, Object] = {
     "problem": {

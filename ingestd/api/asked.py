@@ -1,6 +1,6 @@
 """What can be asked of each endpoint, for ``openapi.py``: summaries, parameters, bodies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ingestd.api.context import Columns
@@ -8,7 +8,9 @@ from ingestd.api.filters import operators_of
 from ingestd.api.formats import LISTS, ROWS
 from ingestd.api.options import OPTIONS
 from ingestd.api.query import MAX_LIMIT
+from ingestd.api.schemas import TYPES
 from ingestd.api.summaries import WORDS
+from ingestd.config.source import ColumnTypeName
 from ingestd.ledger import Action
 from ingestd.records import FileState
 
@@ -59,7 +61,7 @@ _ERRORS: dict[str, Object] = {
     "state": {"enum": ["open", "replayed", "dismissed"]},
 }  # fmt: skip
 _MATCHING: dict[str, Object] = {"start_date": _MOMENT, "end_date": _MOMENT, "file_id": _TEXT}
-_FLAG: Object = {"enum": ["true", "false"]}
+_FLAG: Object = {"enum": ["true", "false", "1", "0"]}
 FILTERED = tuple(f"/data/{{source_name}}{rest}" for rest in ("", "/count", "/aggregate"))
 """Where columns can be compared with values."""
 _PARAMETERS: dict[str, dict[str, Object]] = {
@@ -70,7 +72,7 @@ _PARAMETERS: dict[str, dict[str, Object]] = {
     "/data/{source_name}/count": {**_MATCHING, "estimate": _FLAG},
     "/data/{source_name}/aggregate": {
         **_MATCHING, "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
-        "group_by": _TEXT, "count": _FLAG, **dict.fromkeys(WORDS, _TEXT),
+        "group_by": _TEXT, "count": {"enum": [*_FLAG["enum"], ""]}, **dict.fromkeys(WORDS, _TEXT),
     },
     "/errors/{source_name}/summary": {"start_date": _MOMENT, "end_date": _MOMENT, **_ERRORS},
     "/errors/{source_name}": {**_LIST, "format": {"enum": list(LISTS)}, **_ERRORS},
@@ -83,6 +85,11 @@ _PARAMETERS: dict[str, dict[str, Object]] = {
         "wait": {"type": "string", "examples": ["30s"], "description": "answer when it is loaded"},
     },
 }  # fmt: skip
+_COMPARED: Mapping[ColumnTypeName, Object] = {
+    "bool": _FLAG, "datetime": _MOMENT,
+    "time": {"type": "string", "examples": ["08:00:00"]},
+}  # fmt: skip
+"""Types of which a query takes more than a row shows."""
 _OPTIONS: dict[str, Object] = {
     Action.RETRY: {"ignores_budget": {"type": "boolean"}},
     Action.DISMISS: {
@@ -101,7 +108,11 @@ def filters(columns: Columns) -> Iterator[Object]:
     """One for each column; its operators are told, ``amount__gte``."""
     for name, spec in columns.items():
         others = [f"{name}__{operator}" for operator in operators_of(spec) if operator != "eq"]
-        yield _in_query(name, _TEXT) | {"description": f"{spec.type}; also {', '.join(others)}"}
+        if others == [f"{name}__isnull"]:
+            yield _in_query(others[0], _FLAG)
+        else:
+            told = {"description": f"{spec.type}; also {', '.join(others)}"}
+            yield _in_query(name, _COMPARED.get(spec.type, TYPES[spec.type])) | told
 
 
 def _in_query(name: str, schema: Object) -> Object:
@@ -111,7 +122,7 @@ def _in_query(name: str, schema: Object) -> Object:
 def body(template: str, method: str) -> Object | None:
     """What may be sent."""
     if method == "PUT":
-        return {"required": True, "content": {"application/octet-stream": {"schema": {}}}}
+        return {"required": False, "content": {"application/octet-stream": {"schema": {}}}}
     if method != "POST":
         return None
     action = template.rpartition("/")[2]

@@ -1,11 +1,14 @@
 """Connections as they come in: how many at once, and with which certificate."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
 from ingestd.access import Certificate
+from ingestd.api.protocol import Protocol
 from ingestd.config.settings import ApiSettings
 from ingestd.events import Events
 
@@ -31,6 +34,8 @@ class Connections:
     """Makes the protocol of each new connection, before anything is read from it."""
 
     server: web.Server
+    options: Mapping[str, Any]
+    """Of each protocol."""
     settings: ApiSettings
     certificate: Certificate | None
     events: Events
@@ -39,7 +44,8 @@ class Connections:
         if self.certificate is not None:
             self._renew(self.certificate)
         if len(self.server.connections) < self.settings.max_connections:
-            return self.server()
+            loop = asyncio.get_running_loop()
+            return Protocol(self.server, loop=loop, **self.options)
         self.events.connection_refused()
         return _Full()
 

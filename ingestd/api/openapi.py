@@ -16,6 +16,7 @@ from ingestd.api.admission import DOOR, OPEN, PRINCIPAL, needed_for
 from ingestd.api.answers import json_response
 from ingestd.api.context import CONTEXT, Columns
 from ingestd.api.query import refuse_parameters
+from ingestd.api.schemas import row_properties
 
 Object = dict[str, Any]
 
@@ -53,7 +54,10 @@ def describe(
             if needs_token and template not in OPEN:
                 operation["security"] = [{"token": []}]
             paths.setdefault(path, {})[method.lower()] = operation
-    rows = {f"{name}_row": answered.row_schema(columns) for name, columns in schemas.items()}
+    rows = {
+        f"{name}_row": {"type": "object", "properties": row_properties(columns)}
+        for name, columns in schemas.items()
+    }
     return {
         "openapi": "3.1.0",
         "info": {"title": "ingestd", "version": __version__, "description": _ABOUT},

@@ -17,6 +17,7 @@ MAX_LIMIT = 10_000
 MAX_PARAMETERS = 100
 LIST_PARAMETERS = ("start_date", "end_date", "limit", "cursor", "format")
 """Parameters that every list takes."""
+_OF_LISTS = ("limit", "cursor", "format", "fields", "sort")
 _OF_SEVERAL_COLUMNS = ("fields", "sort", "group_by", "sum", "avg", "min", "max")
 
 _DATE_HINT = "write a date (2026-01-31, all of it) or a date-time with zone (2026-01-31T08:00:00Z)"
@@ -71,6 +72,15 @@ def read_list_query(request: web.Request, formats: Formats = LISTS) -> ListQuery
         filters=given,
         scope=repr((request.path, scoped)),
     )
+
+
+def read_match_query(request: web.Request, parameters: Iterable[str]) -> ListQuery:
+    """Dates and filters for an answer that is no list: what makes a list is unknown to it, unless
+    it is one of its ``parameters``."""
+    for name in read_parameters(request):
+        if name in _OF_LISTS and name not in parameters:
+            raise unknown_parameter(name, parameters)
+    return read_list_query(request)
 
 
 def refuse_parameters(request: web.Request) -> None:

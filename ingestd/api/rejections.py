@@ -6,8 +6,8 @@ from aiohttp import web
 
 from ingestd.api.answers import PlainListing, answer_list, json_response
 from ingestd.api.context import CONTEXT
-from ingestd.api.problems import bad_parameter, choices, unknown_parameter
-from ingestd.api.query import ListQuery, read_list_query, read_parameters
+from ingestd.api.problems import bad_parameter, choices
+from ingestd.api.query import ListQuery, read_list_query, read_match_query
 from ingestd.api.rows import renderer
 from ingestd.api.sources import named_source
 from ingestd.api.walks import Walk
@@ -41,10 +41,7 @@ async def get_errors(request: web.Request) -> web.StreamResponse:
 async def get_summary(request: web.Request) -> web.Response:
     """How many reasons there are by rule and column, the most frequent first, with an example."""
     context, source_name = request.app[CONTEXT], named_source(request)
-    for name in ("limit", "cursor", "format"):
-        if name in read_parameters(request):
-            raise unknown_parameter(name, ("start_date", "end_date", *_FIELDS))
-    query = read_list_query(request)
+    query = read_match_query(request, ("start_date", "end_date", *_FIELDS))
     reasons = {
         "rule": {"$ifNull": ["$violations.rule", "$error_type"]},
         "column": {"$ifNull": ["$violations.column", None]},

@@ -11,17 +11,19 @@ from ingestd.api.query import refuse_parameters
 from ingestd.api.sources import named_source
 from ingestd.config.source import ColumnTypeName
 
+Object = dict[str, Any]
+
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_OBJECT_ID = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
-_MOMENT = {"type": "string", "format": "date-time"}
+_OBJECT_ID: Object = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
+_MOMENT: Object = {"type": "string", "format": "date-time"}
 
 
-def _whole(bits: int, *, is_signed: bool = True) -> dict[str, Any]:
+def _whole(bits: int, *, is_signed: bool = True) -> Object:
     lowest = -(2 ** (bits - 1)) if is_signed else 0
     return {"type": "integer", "minimum": lowest, "maximum": lowest + 2**bits - 1}
 
 
-_TYPES: Mapping[ColumnTypeName, dict[str, Any]] = {
+TYPES: Mapping[ColumnTypeName, Object] = {
     "string": {"type": "string"}, "category": {"type": "string"}, "bool": {"type": "boolean"},
     "int8": _whole(8), "int16": _whole(16), "int32": _whole(32), "int64": _whole(64),
     "uint8": _whole(8, is_signed=False), "uint16": _whole(16, is_signed=False),
@@ -33,6 +35,7 @@ _TYPES: Mapping[ColumnTypeName, dict[str, Any]] = {
     "duration": {"type": "string", "format": "duration"}, "json": {},
     "binary": {"type": "string", "contentEncoding": "base64"}, "objectid": _OBJECT_ID,
 }  # fmt: skip
+"""What a value of a column of that type is in JSON, if it is not null."""
 
 
 async def get_schema(request: web.Request) -> web.Response:
@@ -43,15 +46,20 @@ async def get_schema(request: web.Request) -> web.Response:
     return json_response(row_schema(name, context.schemas[name], is_open=is_open))
 
 
-def row_schema(name: str, columns: Columns, *, is_open: bool) -> dict[str, Any]:
-    """The schema of a row; every column may be null. ``is_open``: files may add columns."""
-    properties = {column: _nullable(_TYPES[spec.type]) for column, spec in columns.items()}
-    properties = {"_id": _OBJECT_ID, **properties, "processed_at": _MOMENT}
+def row_schema(name: str, columns: Columns, *, is_open: bool) -> Object:
+    """The schema of a row. ``is_open``: files may add columns."""
+    properties = {**row_properties(columns), "processed_at": _MOMENT}
     return {
         "$schema": _DIALECT, "title": name, "type": "object", "properties": properties,
         "required": list(properties), "additionalProperties": is_open,
     }  # fmt: skip
 
 
-def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+def row_properties(columns: Columns) -> Object:
+    """What a row has; every column may be null."""
+    values = {name: _nullable(TYPES[spec.type]) for name, spec in columns.items()}
+    return {"_id": _OBJECT_ID, **values}
+
+
+def _nullable(schema: Object) -> Object:
     return {**schema, "type": [schema["type"], "null"]} if "type" in schema else schema

@@ -5,8 +5,10 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -40,10 +42,12 @@ class ApiServer:
             ConfigError: the address or the certificate cannot be had.
         """
         certificate = read_certificate(settings)
-        self._runner = _runner(app, settings)
+        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
         await self._runner.setup()
         assert self._runner.server is not None
-        connections = Connections(self._runner.server, settings, certificate, self.events)
+        connections = Connections(
+            self._runner.server, _options(settings), settings, certificate, self.events
+        )
         try:
             self._listener = await _listen(connections, settings, certificate)
         except OSError as error:
@@ -64,14 +68,14 @@ class ApiServer:
             self._runner = None
 
 
-def _runner(app: web.Application, settings: ApiSettings) -> web.AppRunner:
-    return web.AppRunner(
-        app, handle_signals=False, access_log=None, logger=_quiet_logger(),
-        shutdown_timeout=SHUTDOWN_S, keepalive_timeout=settings.idle_timeout,
-        max_line_size=settings.max_url, max_field_size=settings.max_header,
-        max_headers=settings.max_headers, auto_decompress=False,
-        lingering_time=min(_LINGER_S, settings.stall_timeout),
-    )  # fmt: skip
+def _options(settings: ApiSettings) -> Mapping[str, Any]:
+    """Of every connection, for aiohttp."""
+    return {
+        "access_log": None, "logger": _quiet_logger(), "auto_decompress": False,
+        "keepalive_timeout": settings.idle_timeout, "max_line_size": settings.max_url,
+        "max_field_size": settings.max_header, "max_headers": settings.max_headers,
+        "lingering_time": min(_LINGER_S, settings.stall_timeout),
+    }  # fmt: skip
 
 
 async def _listen(

@@ -10,7 +10,7 @@ from ingestd.api.context import CONTEXT, Columns
 from ingestd.api.filters import chosen_columns
 from ingestd.api.listing import RowListing, read_listing
 from ingestd.api.problems import bad_parameter
-from ingestd.api.query import ListQuery, read_list_query
+from ingestd.api.query import ListQuery, read_match_query
 from ingestd.api.sources import named_source
 from ingestd.api.values import parse_bool
 from ingestd.export.json_text import shown_value
@@ -25,11 +25,12 @@ _NESTED = ("json", "binary")
 WORDS: Mapping[str, str] = {"sum": "$sum", "avg": "$avg", "min": "$min", "max": "$max"}
 """What can be asked of a column, and MongoDB's word for it."""
 _PARAMETERS = ("start_date", "end_date", "file_id")
+_OF_GROUPS = (*_PARAMETERS, "limit", "group_by", "count", *WORDS)
 
 
 async def get_count(request: web.Request) -> web.Response:
     """How many rows match; counted, or with ``estimate=true`` as MongoDB remembers it."""
-    query = _read_query(request)
+    query = read_match_query(request, (*_PARAMETERS, "estimate"))
     is_estimate = _take_flag(query, "estimate")
     listing = await read_listing(request, query, (*_PARAMETERS, "estimate"))
     if is_estimate:
@@ -74,10 +75,10 @@ class _Request:
 
 async def get_aggregate(request: web.Request) -> web.Response:
     """Groups of rows, in the order of their values, with what was asked of each."""
-    query = _read_query(request)
+    query = read_match_query(request, _OF_GROUPS)
     columns = request.app[CONTEXT].schemas[named_source(request)]
     asked = _read_request(query, columns)
-    listing = await read_listing(request, query, (*_PARAMETERS, "limit", "group_by", *WORDS))
+    listing = await read_listing(request, query, _OF_GROUPS)
     most = min(query.limit or 0, _MOST_GROUPS)
     found = await _aggregate(listing, [asked.stage, {"$sort": {"_id": 1}}, {"$limit": most + 1}])
     groups = [asked.shown(group) for group in found[:most]]
@@ -105,13 +106,6 @@ def _take_columns(query: ListQuery, parameter: str, columns: Columns) -> list[st
             detail = f"column {name} is of type {kind}, which {parameter} does not take"
             raise bad_parameter(parameter, detail)
     return names
-
-
-def _read_query(request: web.Request) -> ListQuery:
-    query = read_list_query(request)
-    if query.cursor is not None or query.limit is None:
-        raise bad_parameter("cursor", "a summary is one answer")
-    return query
 
 
 def _take_flag(query: ListQuery, name: str) -> bool:

@@ -90,6 +90,9 @@ async def test_groups_are_bounded_and_say_that_there_are_more(world: World) -> N
         ('aggregate?sum="amount', "sum"), ("aggregate?count&group_by=$amount", "group_by"),
         ("aggregate?count&cursor=x", "cursor"), ("count?estimate=true&country=US", "estimate"),
         ("count?estimate=2", "estimate"), ("count?amount=x", "amount"), ("schema?x=1", "x"),
+        ("count?fields=amount", "fields"), ("count?sort=country", "sort"),
+        ("count?limit=5", "limit"), ("count?format=ndjson", "format"),
+        ("aggregate?count&fields=country", "fields"), ("aggregate?count&sort=-country", "sort"),
     ],
 )  # fmt: skip
 async def test_what_makes_no_sense_is_refused_naming_the_parameter(
