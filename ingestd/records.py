@@ -106,6 +106,8 @@ class Chunk:
     end: Position
     octets: bytes | None = None
     """Those bytes, on the way to a worker that cannot read them from the file itself."""
+    footer_rows: int = 0
+    """Of the last records so many are no data."""
 
     @property
     def size_bytes(self) -> int:
@@ -189,6 +191,13 @@ class FileLayout:
     drift: Drift = NO_DRIFT
     told_sum: str | None = None
     """What its trailer says that a column adds up to."""
+    skipped_rows: int = 0
+    """Of its rows, those that are no data by ``csv.skip_footer`` or ``csv.skip_rows``."""
+
+    @property
+    def data_row_count(self) -> int:
+        """What other programs count."""
+        return self.row_count - self.skipped_rows
 
     @property
     def row_count(self) -> int:

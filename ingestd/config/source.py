@@ -20,6 +20,7 @@ from ingestd.config.values import (
     FilePattern,
     Quote,
     RecordEnd,
+    RowBeginning,
     SourceName,
     Thousands,
     TimeFormats,
@@ -155,7 +156,9 @@ class CsvSpec(Section):
     skip_lines: Annotated[int, Field(ge=0, le=10_000)] | Literal["auto"] = 0
     """``auto``: all lines before the first that names all columns of the schema."""
     skip_footer: int = Field(default=0, ge=0, le=1000)
-    """Records at the end that are left out."""
+    """Records at the end that are left out, as filtered ones; with a trailer, those behind it."""
+    skip_rows: tuple[RowBeginning, ...] = ()
+    """Rows that begin so are left out, as filtered ones: totals, notes below the table."""
     comment: Comment = ""
     """Lines that begin so are left out; empty: none are."""
     ragged: Literal["reject", "pad", "rescue"] = "reject"

@@ -167,6 +167,13 @@ RecordEnd = Annotated[
         r'allowed: "auto", or up to 16 characters, such as "\n" "\r\n" "\r" "|\n"',
     ),
 ]
+RowBeginning = Annotated[
+    str,
+    _check(
+        re.compile(r"(?=.*[^\d\s])[^\r\n]{1,200}").fullmatch,
+        'allowed: up to 200 characters with which rows begin, such as "TOTAL" "Source:"',
+    ),
+]
 Comment = Annotated[
     str,
     _check(

@@ -53,8 +53,9 @@ def broken_promise(found: FoundFile, layout: FileLayout | None) -> FileHeld | No
         if (actual := digest_of(found.path, found.stat, algorithm).hex()) != told:
             return _mismatch(f"{name} says {algorithm} {told}, the file has {actual}")
     rows = manifest.rows
-    if layout is not None and rows is not None and rows != layout.row_count:
-        return _mismatch(f"{name} says {counted(rows, 'row')}, the file has {layout.row_count:,}")
+    if layout is not None and rows is not None and rows != layout.data_row_count:
+        has = f"{layout.data_row_count:,}"
+        return _mismatch(f"{name} says {counted(rows, 'row')}, the file has {has}")
     return None
 
 

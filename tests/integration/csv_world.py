@@ -57,7 +57,8 @@ def check_cuts(octets: bytes, layout: FileLayout) -> None:
     """The header and the chunks are the file, without gap or overlap, and no chunk is in vain."""
     assert layout.sha256 == hashlib.sha256(octets).digest()
     pieces = [octets[c.start.offset_bytes : c.end.offset_bytes] for c in layout.chunks]
-    assert layout.shape.header + b"".join(pieces) + layout.shape.footer == octets
+    behind = b"" if layout.chunks[-1].footer_rows else layout.shape.footer
+    assert layout.shape.header + b"".join(pieces) + behind == octets
     for piece, chunk in zip(pieces, layout.chunks, strict=True):
         assert chunk.row_count > 0
         lines = ending_of(layout.shape).line_ends(piece).size

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -123,6 +124,26 @@ def test_it_is_cut_like_the_plain_one_and_each_chunk_gets_its_bytes(
     filled = list(fill(packed.chunks, COLUMNS, SMALL))
     assert packed.shape.header + b"".join(chunk.octets or b"" for chunk in filled) == PLAIN
     assert list(fill(packed.chunks[3:], COLUMNS, SMALL)) == filled[3:]
+
+
+@pytest.mark.parametrize("options", [{"skip_footer": 3}, {"skip_rows": ["Total", "Source:"]}])
+def test_a_footer_is_left_out_and_counted_wherever_the_cuts_are(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    skipping = source_of(["id", "amount"], **options)
+    for rows in range(1, 30):
+        lines = [f"{n},{n / 4}" for n in range(rows)]
+        text = "\n".join(["id,amount", *lines, "", "Total,2", "total,a", "Source: us", ""])
+        path = tmp_path / f"{rows}.csv.gz"
+        path.write_bytes(gzip.compress(text.encode()))
+        layout = csv_format.lay_out(path, look(path), skipping, SMALL)
+        assert (layout.row_count, layout.data_row_count) == (rows + 3, rows)
+        chunks = fill(layout.chunks, skipping, SMALL)
+        read = [csv_format.read([chunk], layout.shape, skipping, SMALL) for chunk in chunks]
+        assert [cells[:2] for text in read for cells in text.frame.rows()] == [
+            tuple(line.split(",")) for line in lines
+        ]
+        assert not any(text.faults for text in read)
 
 
 # what is wrong with them

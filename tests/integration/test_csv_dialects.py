@@ -253,6 +253,22 @@ READ: dict[str, tuple[bytes, dict[str, Any], list[tuple[str | None, ...]]]] = {
         b'Report "x\nmade,by,us\n\na,b\n1,2\n', {"skip_lines": "auto"}, [("1", "2")],
     ),
     "footer": (b'a,b\n1,2\n3,4\nTotal "2\n', {"skip_footer": 1}, [("1", "2"), ("3", "4")]),
+    "totals and notes": (
+        b'a,b\n1,2\nTOTAL,2\n3,4\n"Total",9\n\n ,total: 3\nSource: a, b, c\n  2,048 Rows\n'
+        b'"Source:" "x\n\nTotally,5\nrows,1\n',
+        {"skip_rows": ["total", "Source:", "1 rows"]},
+        [("1", "2"), ("3", "4"), ("Totally", "5"), ("rows", "1")],
+    ),
+    "notes in another encoding": (
+        "a||b\n1||2\nGröße||9\nSumme ß||9\nsumme  ß\n".encode("utf-16"),
+        {"skip_rows": ["Summe ß"], "delimiter": "||", "encoding": "utf-16"},
+        [("1", "2"), ("Größe", "9")],
+    ),
+    "totals in cp1252": (
+        "a;b\n1;2\nGröße;9\nGrößer;9\n".encode("cp1252"),
+        {"skip_rows": ["Größe"], "delimiter": ";", "encoding": "cp1252"},
+        [("1", "2"), ("Größer", "9")],
+    ),
     "comments": (
         b'# it\'s "\na,b\n#\n1,"x\n# no comment"\n# 2,3\n4,5\n#', {"comment": "#"},
         [("1", "x\n# no comment"), ("4", "5")],
@@ -339,7 +355,8 @@ def test_what_stands_behind_the_last_record_goes_with_the_rejects(
 ) -> None:
     path = write(b"a,b\n1,2\nTotal,1\n-- end\n")
     layout = csv.lay_out(path, look(path), source_of(["a", "b"], skip_footer=2), Limits(3))
-    assert (layout.row_count, layout.shape.footer) == (1, b"Total,1\n-- end\n")
+    assert (layout.row_count, layout.data_row_count) == (3, 1)
+    assert layout.shape.footer == b"Total,1\n-- end\n"
 
 
 FAULTY: dict[str, tuple[bytes, dict[str, Any], dict[int, tuple[str, bytes]]]] = {
@@ -404,6 +421,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "zero bytes": ("a,b\n1,2\n".encode("utf-16-le"), {}, "utf-16"),
     "fewer lines than are skipped": (b"a,b\n1,2\n", {"skip_lines": 9}, "no header and no rows"),
     "nothing but a footer": (b"a,b\n1,2\n", {"skip_footer": 2}, "no rows"),
+    "nothing but a total": (b"a,b\n1,2\n3,4\n", {"skip_footer": 1, "skip_rows": ["1,"]}, "no rows"),
 }  # fmt: skip
 
 

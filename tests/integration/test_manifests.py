@@ -13,7 +13,7 @@ from ingestd.files import look
 from ingestd.formats.limits import Limits
 from ingestd.ledger import now
 from ingestd.pipeline.trial import try_file
-from ingestd.records import FileState, FoundFile
+from ingestd.records import Counts, FileState, FoundFile
 from ingestd.wayback import retry
 
 CONTENT = csv((1, 1.5, "a"), (2, 2.5, "b"), (3, 3.5, "c"))
@@ -60,6 +60,14 @@ async def test_a_file_that_is_as_its_manifest_says_is_archived_with_it(
     assert [Path(name).name for name in world.found("archive")] == ["a.csv", "a.csv.count"]
     assert result.moved_to.with_name("a.csv.count").read_bytes() == manifest
     assert world.found("inbox") == []
+
+
+async def test_rows_that_are_no_data_are_none_for_its_manifest(world: World) -> None:
+    options = {"skip_footer": 1, "skip_rows": ["Subtotal"]}
+    world = world.configured(source(manifest={"suffix": ".count"}, csv=options))
+    result = await load(world, CONTENT + b"subtotal,,\n4,4.5,d\nprinted at night\n", b"4")
+    assert (result.state, world.ids()) == (FileState.ARCHIVED, [1, 2, 3, 4])
+    assert result.counts == Counts(6, 4, 0, 2)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from ingestd.errors import FileRefused
 from ingestd.formats.content import Content, opened
 from ingestd.formats.csv.dialect import Dialect, dialect_of
 from ingestd.formats.csv.header import Beginning, Unfinished, read_header
+from ingestd.formats.csv.lines import lines_of
 from ingestd.formats.csv.look import LOOK_BYTES, look_at
-from ingestd.formats.csv.records import Scan, find_records
+from ingestd.formats.csv.records import Found, Scan, find_records
+from ingestd.formats.csv.skipped import find_skipped
 from ingestd.formats.csv.trailer import read_trailer
 from ingestd.formats.csv.transcript import transcribe
 from ingestd.formats.drift import drift_of, fitted, named_columns
@@ -47,21 +49,25 @@ def lay_out(path: Path, stat: FileStat, source: SourceSpec, limits: Limits) -> F
         shape, dialect = _shape_of(content, source, limits)
         content.skip(len(shape.header))
         scan = Scan(dialect, limits.max_record_bytes)
-        cutter = _Cutter(scan, source.csv.skip_footer + (source.trailer is not None))
+        cutter = _Cutter(scan, source)
         cuts = list(_joined(cutter.cuts(content)))
-        if not any(cut.rows for cut in cuts):
+        row_count = sum(cut.rows for cut in cuts)
+        if row_count == cutter.skipped_rows:
             raise FileRefused("no_rows", "the file has no rows", "nothing to load; ask the sender")
     start = Position(len(shape.header), 0, dialect.ending.count_lines(shape.header))
-    chunks = tuple(_place(cuts, start, path, stat))
+    *others, last = _place(cuts, start, path, stat)
+    chunks = (*others, replace(last, footer_rows=cutter.footer_rows))
     told = None
     if source.trailer and REJECTS not in path.name:  # such a file has the trailer of another
         trailer = read_trailer(cutter.footer, source.csv.delimiter, scan)
-        told = told_sum(trailer, chunks[-1].end.row, source.trailer)
+        told = told_sum(trailer, row_count - cutter.skipped_rows, source.trailer)
     drift = drift_of(shape.columns, source)
     if (own := fitted(source, drift)) is not source:
         shape = replace(shape, columns=named_columns(shape.columns, own))
     shape = replace(shape, footer=cutter.footer) if cutter.footer else shape
-    return FileLayout(content.sha256, shape, chunks, content.is_packed, drift, told)
+    return FileLayout(
+        content.sha256, shape, chunks, content.is_packed, drift, told, cutter.skipped_rows
+    )
 
 
 def _shape_of(content: Content, source: SourceSpec, limits: Limits) -> tuple[Shape, Dialect]:
@@ -94,11 +100,17 @@ def _read_beginning(
 class _Cutter:
     """Cuts what follows the header into runs of whole records, one per block read."""
 
-    def __init__(self, scan: Scan, footer_rows: int) -> None:
+    def __init__(self, scan: Scan, source: SourceSpec) -> None:
         self._scan = scan
-        self._footer_rows = footer_rows
+        self._has_trailer = source.trailer is not None
+        self._skipped_texts = source.csv.skip_rows
+        self._last_rows = source.csv.skip_footer + self._has_trailer
         self.footer = b""
-        """What was left out at the end of the file."""
+        """The end of the file, from its trailer on, or its footer."""
+        self.footer_rows = 0
+        """How many rows of the last cut are the footer; none where it follows a trailer."""
+        self.skipped_rows = 0
+        """How many rows of all cuts are no data."""
 
     def cuts(self, content: Content) -> Iterator[_Cut]:
         rest, is_final = b"", False
@@ -109,19 +121,31 @@ class _Cutter:
             yield cut
             rest = rest[cut.size_bytes :]
             _refuse_if_endless(len(rest))
-        self.footer = rest
+        self.footer = rest or self.footer
 
     def _cut(self, block: bytes, *, is_final: bool) -> _Cut:
         dialect = self._scan.dialect
         lines = transcribe(dialect.terminated(block) if is_final else block, dialect)
         found = find_records(lines.octets, self._scan, is_final=is_final)
-        rows = max(0, found.starts.size - self._footer_rows)
+        rows = max(0, found.starts.size - self._last_rows)
+        if is_final and not self._has_trailer:
+            self.footer = block[lines.own(found.starts[rows]) :] if self._last_rows else b""
+            self.footer_rows = found.starts.size - rows
+            rows = found.starts.size
+        self.skipped_rows += self._count_skipped(lines.octets, found, rows)
         if rows == found.starts.size and lines.lines is None:
             is_open = found.end > len(block)  # its last line end is not in the file
             return _Cut(found.end - is_open, rows, found.line_count - is_open)
         end = found.end if rows == found.starts.size else found.starts[rows]
         taken = block[: lines.own(end)]
         return _Cut(len(taken), rows, dialect.ending.count_lines(taken))
+
+    def _count_skipped(self, octets: bytes, found: Found, rows: int) -> int:
+        """Among the first so many of the records: the footer, and others that are no data."""
+        texts = self._skipped_texts
+        places = find_skipped(lines_of(octets, found), texts, self._scan.dialect) if texts else ()
+        first_of_footer = rows - self.footer_rows
+        return self.footer_rows + sum(place < first_of_footer for place in places)
 
 
 def _joined(cuts: Iterable[_Cut]) -> Iterator[_Cut]:

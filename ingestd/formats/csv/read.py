@@ -22,6 +22,7 @@ from ingestd.formats.csv.lines import lines_of
 from ingestd.formats.csv.parse import Parser, Part
 from ingestd.formats.csv.records import Scan, find_records
 from ingestd.formats.csv.repeats import find_repeats
+from ingestd.formats.csv.skipped import find_skipped
 from ingestd.formats.csv.transcript import Transcript, transcribe
 from ingestd.formats.limits import Limits
 from ingestd.formats.octets import read_octets
@@ -74,9 +75,13 @@ def _read_chunk(chunk: Chunk, reader: _Reader, first: int) -> Part:
     faults |= {index: structure_fault(rule) for index, rule in found.faults.items()}
     faults |= find_nul(lines)
     faults |= _undecodable(transcript, records) or find_undecodable(lines, dialect)
-    ignored = find_repeats(lines, reader.shape.header_records, dialect)
+    ignored = {
+        *find_repeats(lines, reader.shape.header_records, dialect),
+        *find_skipped(lines, reader.source.csv.skip_rows, dialect),
+        *range(chunk.row_count - chunk.footer_rows, chunk.row_count),
+    }
     faults = {index: fault for index, fault in faults.items() if index not in ignored}
-    return Part(TextChunk(records, faults, first, tuple(ignored)), lines, counts)
+    return Part(TextChunk(records, faults, first, tuple(sorted(ignored))), lines, counts)
 
 
 def _undecodable(transcript: Transcript, records: Records) -> Faults:
