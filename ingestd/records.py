@@ -5,7 +5,7 @@ a claimed file, its chunks, what a worker made of a chunk, and the file's result
 """
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -234,6 +234,11 @@ class Violation(NamedTuple):
     message: str
 
 
+def _beside(protocol: SupportsIndex) -> Callable[[bytes], object]:
+    """Large bytes may travel beside the pickle (PEP 574) instead of being copied."""
+    return PickleBuffer if operator.index(protocol) >= 5 else bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Rejections:
     """Refused rows as finished error documents; ``ends[i]`` is the byte at which one ends."""
@@ -246,6 +251,10 @@ class Rejections:
 
     def __len__(self) -> int:
         return len(self.ends) // 8
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
+        offered = _beside(protocol)
+        return Rejections, (offered(self.documents), offered(self.ends), self.rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +275,7 @@ class RefinedChunk:
     refine_s: float = 0.0
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        """Documents and ends may travel beside the pickle (PEP 574) instead of being copied."""
-        offered = PickleBuffer if operator.index(protocol) >= 5 else bytes
+        offered = _beside(protocol)
         return RefinedChunk, (
             self.chunk, offered(self.documents), offered(self.ends), self.document_count,
             self.filtered_count, self.rejections, self.refine_s,

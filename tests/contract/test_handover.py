@@ -81,10 +81,13 @@ def test_a_closed_handover_reads_from_nothing_else(handover: Handover) -> None:
 def test_a_refined_chunk_is_the_same_after_any_pickle(handover: Handover, protocol: int) -> None:
     stat = FileStat(1, 2, 3, 4, 5)
     chunk = Chunk("a.csv", stat, Position(), Position(9, 1, 1))  # type: ignore[arg-type]
-    refined = RefinedChunk(chunk, b"d" * LARGE, b"e" * 8, 1, 2, Rejections(b"x"), 0.5)
+    refined = RefinedChunk(
+        chunk, b"d" * LARGE, b"e" * 8, 1, 2, Rejections(b"r" * LARGE, b"x" * 8, {"max": 1}), 0.5
+    )
     assert pickle.loads(pickle.dumps(refined, protocol)) == refined
     packed = Outlet(handover.address).pack(refined)
-    assert packed == Packed(packed.head, (LARGE,))
+    assert packed == Packed(packed.head, (LARGE, LARGE))
     arrived = handover.unpack(packed)
     assert arrived == refined
-    assert type(arrived.documents) is type(arrived.ends) is bytes
+    for part in (arrived, arrived.rejections):
+        assert type(part.documents) is type(part.ends) is bytes
