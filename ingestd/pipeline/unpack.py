@@ -20,7 +20,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -116,7 +116,7 @@ def _appearing(place: Path) -> Iterator[Path]:
     Another one is of a process that was killed, or has been paused for so long that it lost the
     archive: whatever it still writes must not get that name.
     """
-    for other in place.parent.glob(f".{place.name}*"):
+    for other in _hidden_for(place):
         shutil.rmtree(other, ignore_errors=True)
     hidden = _hidden(place)
     make_directory(hidden)
@@ -128,6 +128,14 @@ def _appearing(place: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
+
+
+def _hidden_for(place: Path) -> list[Path]:
+    """Not by a pattern: those are compiled, and kept, one per archive."""
+    start = f".{place.name}"
+    with suppress(FileNotFoundError):
+        return [other for other in place.parent.iterdir() if other.name.startswith(start)]
+    return []
 
 
 def _hidden(place: Path) -> Path:
