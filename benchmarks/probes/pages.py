@@ -1,21 +1,24 @@
-"""Pages of 100 rows, filtered by an indexed column, at a steady rate; of a large collection."""
+"""Pages of 100 rows of a large collection: at rest, beside a load, and far from the first."""
 
-import asyncio
-import itertools
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from random import Random
+from statistics import median
+from threading import Event
 
-import aiohttp
 import bson
 from bson import Int64, ObjectId
 from pymongo.database import Database
 
 from benchmarks.daemon import running_daemon
 from benchmarks.deployment import Deployment, make_deployment
+from benchmarks.generate import orders, write_file
+from benchmarks.probes.readers import Milliseconds, ask_steadily, time_pages
 from benchmarks.processes import CommandFailed
 from benchmarks.rounds import Effort, scratch, tell
 from benchmarks.scenarios import SOURCES
@@ -32,23 +35,114 @@ _ROWS_EACH = 100_000
 """Of one file."""
 _AT_ONCE = 10_000
 _CUSTOMERS = 1000
-_RATE_PER_S = 50
-_SECONDS = 20
+_SECONDS = 20.0
+_FAR_ROWS = 1_000_000
+"""How far the page called far is: 10,000 pages of 100."""
+_LOADS = 3
+"""Files that are loaded alone, and as many beside readers."""
+_LOAD_ROWS = 1_000_000
+_LIMIT_S = 120.0
+_POLL_S = 0.02
 _FIRST = datetime(2026, 1, 1, tzinfo=UTC)
-_CHOSEN = Random(7)
+
+
+@dataclass(frozen=True, slots=True)
+class _World:
+    url: str
+    deployment: Deployment
+    database: Database[dict[str, object]]
+    rows: int
+
+    @property
+    def filtered(self) -> list[str]:
+        """A page of each customer."""
+        return [f"{self.url}/data/orders?customer_id={number}" for number in range(_CUSTOMERS)]
 
 
 def measure_pages(effort: Effort, directory: Path) -> Mapping[str, Spread | float]:
-    """Milliseconds at 50 requests a second; each for another value, or further on in its pages."""
+    """Milliseconds at 50 requests a second; each for another value, or further on in its pages.
+    ``load_slowed_by``: the part of its speed that a load loses to them."""
     rows = _QUICK_ROWS if effort.is_quick else _ROWS
-    text = (SOURCES / "indexed.toml").read_text(encoding="utf-8")
-    with scratch(directory / "pages") as place, running_server(place / "mongo") as server:
+    with _world(directory / "pages", rows) as world:
+        rest = ask_steadily(world.filtered, lambda seconds: seconds < _SECONDS)
+        figures = {"page_rows": float(rows)} | _percentiles(rest, "page")
+        figures |= _measure_far(world)
+        return figures | _measure_busy(world, rows // 10 if effort.is_quick else _LOAD_ROWS)
+
+
+@contextmanager
+def _world(directory: Path, rows: int) -> Iterator[_World]:
+    """A full collection, and a daemon whose other source has nothing yet."""
+    texts = {name: (SOURCES / f"{name}.toml").read_text() for name in ("indexed", "orders")}
+    sources = {"orders": texts["indexed"], "new": texts["orders"].replace("orders", "new")}
+    with scratch(directory) as place, running_server(place / "mongo") as server:
         (place / "root").mkdir()
-        deployment = make_deployment(place / "root", server.uri, {"orders": text})
+        deployment = make_deployment(place / "root", server.uri, sources)
         with server.database() as database:
             tell(f"  filling the collection with {rows:,} rows …")
             _fill(database, rows)
-            return {"page_rows": float(rows)} | _ask(deployment)
+            with running_daemon(deployment) as daemon:
+                yield _World(daemon.url, deployment, database, rows)
+
+
+def _percentiles(milliseconds: Milliseconds, name: str) -> dict[str, float]:
+    ordered = sorted(milliseconds)
+    p50, p99 = median(ordered), ordered[int(0.99 * len(ordered))]
+    return {f"{name}_p50_ms": p50, f"{name}_p99_ms": p99, f"{name}_requests": float(len(ordered))}
+
+
+def _measure_far(world: _World) -> dict[str, float]:
+    """Pages without a filter: the first ones, and those that follow a million rows further on."""
+    url, far = f"{world.url}/data/orders", min(_FAR_ROWS, world.rows // 2)
+    near, _ = time_pages(url, 100)
+    _, following = time_pages(f"{url}?limit=10000", far // 10_000)
+    beyond, _ = time_pages(following.replace("limit=10000", "limit=100"), 100)
+    return {"near_page_p50_ms": median(near), "far_page_p50_ms": median(beyond)}
+
+
+def _measure_busy(world: _World, rows: int) -> dict[str, float]:
+    """In turns, so that a busy moment of the machine hits both."""
+    files = [_write(world, rows, number) for number in range(2 * _LOADS)]
+    alone, beside, waits = 0.0, 0.0, Milliseconds()
+    for first, second in zip(files[::2], files[1::2], strict=True):
+        alone += _load(world, first)
+        seconds, waited = _load_beside_readers(world, second)
+        beside += seconds
+        waits += waited
+    return {
+        **_percentiles(waits, "busy_page"), "load_slowed_by": 1 - alone / beside,
+        "load_alone_rows_per_s": _LOADS * rows / alone,
+        "load_beside_rows_per_s": _LOADS * rows / beside,
+    }  # fmt: skip
+
+
+def _write(world: _World, rows: int, number: int) -> Path:
+    file = world.deployment.staging / f"{number}.csv"
+    write_file(file, orders(first_order=number * rows), rows)
+    return file
+
+
+def _load_beside_readers(world: _World, file: Path) -> tuple[float, Milliseconds]:
+    is_over = Event()
+    with ThreadPoolExecutor(1) as readers:
+        asked = readers.submit(ask_steadily, world.filtered, lambda _: not is_over.is_set())
+        try:
+            seconds = _load(world, file)
+        finally:
+            is_over.set()
+        return seconds, asked.result()
+
+
+def _load(world: _World, file: Path) -> float:
+    """Seconds from the drop of a file to its place in the archive."""
+    started = time.perf_counter()
+    file.rename(world.deployment.root / "inbox" / "new" / file.name)
+    archived = {"source_name": "new", "name": file.name, "state": FileState.ARCHIVED.value}
+    while world.database[FILES].find_one(archived) is None:
+        if time.perf_counter() - started > _LIMIT_S:
+            raise CommandFailed(f"{file.name} was not loaded after {_LIMIT_S:.0f} s")
+        time.sleep(_POLL_S)
+    return time.perf_counter() - started
 
 
 def _fill(database: Database[dict[str, object]], rows: int) -> None:
@@ -80,35 +174,3 @@ def _row(file: int, first: int, row: int, run: datetime) -> bytes:
             "processed_at": run, "source_name": "orders",
         }
     )  # fmt: skip
-
-
-def _ask(deployment: Deployment) -> dict[str, float]:
-    with running_daemon(deployment) as daemon:
-        milliseconds = sorted(asyncio.run(_ask_steadily(daemon.url)))
-    middle, last = len(milliseconds) // 2, int(0.99 * len(milliseconds))
-    return {"page_p50_ms": milliseconds[middle], "page_p99_ms": milliseconds[last]}
-
-
-async def _ask_steadily(url: str) -> list[float]:
-    """A request is sent when its time has come, whether those before it were answered or not."""
-    following: list[str] = []
-    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
-        await _time_page(http, f"{url}/data/orders?customer_id=1", following)
-        started, tasks = time.perf_counter(), []
-        for number in range(_RATE_PER_S * _SECONDS):
-            await asyncio.sleep(started + number / _RATE_PER_S - time.perf_counter())
-            query = f"{url}/data/orders?customer_id={_CHOSEN.randrange(_CUSTOMERS)}"
-            page = following.pop() if following and number % 2 else query
-            tasks.append(group.create_task(_time_page(http, page, following)))
-    return [task.result() for task in itertools.islice(tasks, _RATE_PER_S, None)]
-
-
-async def _time_page(http: aiohttp.ClientSession, url: str, following: list[str]) -> float:
-    started = time.perf_counter()
-    async with http.get(url) as response:
-        body = await response.read()
-        if response.status != 200:
-            raise CommandFailed(f"{url}: {response.status} {body[:500]!r}")
-        if link := response.links.get("next"):
-            following.append(str(link["url"]))
-    return 1000 * (time.perf_counter() - started)
