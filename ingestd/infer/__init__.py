@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingestd.config.naming import counted
 from ingestd.config.reading import read_source
 from ingestd.config.source import FormatName, SourceSpec
 from ingestd.errors import FileRefused
@@ -99,11 +100,9 @@ def _doubts(read: Read) -> Iterator[str]:
     if not layout.is_named:
         fault = layout.header_fault or "no header tells all of them apart"
         yield f"Columns are told by their places, the header of later files is not read: {fault}"
-    if count := layout.footer_records:
-        yield (
-            f"The last records of every file are left out (skip_footer = {count}):"
-            " remove it if some files have no such lines"
-        )
+    if layout.skip_rows:
+        count = sum(reading.skipped_rows for reading in read.readings)
+        yield f"Taken for totals or notes and left out (skip_rows): {counted(count, 'row')}"
     if not layout.dialect.quote:
         yield 'Quotes are part of the values (quote = ""): fields in quotes would keep them'
     if layout.ragged == "pad":

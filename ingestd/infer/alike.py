@@ -6,6 +6,7 @@ from dataclasses import replace
 from ingestd.errors import FileRefused
 from ingestd.infer.layouts import Layout
 from ingestd.infer.samples import Files
+from ingestd.infer.summaries import shortest
 
 _ASCII = "utf-8"
 
@@ -28,8 +29,9 @@ def shared_layout(layouts: Sequence[Layout], files: Files) -> Layout:
     common = set(first.names).intersection(*(layout.names for layout in layouts))
     shared = first.with_names([name for name in first.names if name in common])
     return replace(
-        shared, encoding=encodings[0] if encodings else _ASCII, has_one_start=len(starts) == 1
-    )
+        shared, encoding=encodings[0] if encodings else _ASCII, has_one_start=len(starts) == 1,
+        skip_rows=shortest(text for layout in layouts for text in layout.skip_rows),
+    )  # fmt: skip
 
 
 def left_out(layouts: Sequence[Layout], shared: Layout) -> list[str]:
@@ -49,7 +51,5 @@ def _differences(first: Layout, other: Layout) -> Iterator[str]:
         yield f"its encoding is {other.encoding}, not {first.encoding}"
     if other.record_end != first.record_end:
         yield "its records end otherwise"
-    if other.footer_records != first.footer_records:
-        yield "it ends with another number of lines that are no rows"
     if other.outline.comment and first.outline.comment not in ("", other.outline.comment):
         yield f"its comments begin with {other.outline.comment}"

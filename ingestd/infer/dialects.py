@@ -21,7 +21,7 @@ _DELIMITERS = (
 _LONG_DELIMITER = re.compile(r"[|:~$@#^*&%!+=-]{2,4}")
 _STAND_IN = "\ue000"
 """A private character: Python's reader knows only delimiters of one."""
-_MOST_RECORDS = 400
+MOST_RECORDS = 400
 
 _PLAUSIBLE = re.compile(
     r"""(?x)
@@ -49,7 +49,7 @@ class Dialect:
             if (quote, escape) != (self.quote, self.escape):
                 yield replace(self, quote=quote, escape=escape)
 
-    def records(self, text: str, most: int = _MOST_RECORDS) -> Iterator["Record"]:
+    def records(self, text: str, most: int = MOST_RECORDS) -> Iterator["Record"]:
         """The first records of a text; lines without content are none."""
         delimiter = self.delimiter
         if len(delimiter) > 1:
@@ -96,7 +96,7 @@ def guess_dialect(text: str) -> Dialect:
 
 
 def _possible(text: str) -> Iterator[Dialect]:
-    lines = [line for line in text.split("\n", 2 * _MOST_RECORDS)[: 2 * _MOST_RECORDS] if line]
+    lines = [line for line in text.split("\n", 2 * MOST_RECORDS)[: 2 * MOST_RECORDS] if line]
     for delimiter in _DELIMITERS:
         is_spread = sum(delimiter in line for line in lines) > 0.3 * len(lines)
         if len(delimiter) > 1 and f'{delimiter}"' in text:

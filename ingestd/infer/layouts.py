@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ingestd.infer.dialects import Dialect, guess_dialect
+from ingestd.infer.dialects import MOST_RECORDS, Dialect, Record, guess_dialect
 from ingestd.infer.names import storable_names
 from ingestd.infer.outline import (
     Commented,
     Outline,
     draw_outline,
     find_comments,
-    footer_records,
     without_comments,
 )
 from ingestd.infer.samples import CR_CR_LF, Sample, lines_of
+from ingestd.infer.summaries import skipped_beginnings
 
 _ALL = -1
 _SEPARATOR_LINE = re.compile(r'\A"?sep=(.{1,16}?)"?\n', re.IGNORECASE)
@@ -30,7 +30,7 @@ class Layout:
     encoding: str
     columns: tuple[str, ...]
     """None is called like another."""
-    footer_records: int = 0
+    skip_rows: tuple[str, ...] = ()
     ragged: str = "reject"
     record_end: str = "auto"
     has_one_start: bool = True
@@ -86,13 +86,13 @@ class Layout:
     def _dialect_options(self) -> dict[str, Any]:
         defaults = {
             "delimiter": ",", "quote": '"', "escape": "doubled", "encoding": "utf-8",
-            "record_end": "auto", "ragged": "reject", "comment": "", "skip_footer": 0,
+            "record_end": "auto", "ragged": "reject", "comment": "", "skip_rows": (),
         }  # fmt: skip
         options = {
             "delimiter": self.dialect.delimiter, "quote": self.dialect.quote,
             "escape": self.dialect.escape, "encoding": self.encoding,
             "record_end": self.record_end, "ragged": self.ragged,
-            "comment": self.outline.comment, "skip_footer": self.footer_records,
+            "comment": self.outline.comment, "skip_rows": self.skip_rows,
         }  # fmt: skip
         return {key: value for key, value in options.items() if value != defaults[key]}
 
@@ -111,14 +111,29 @@ def layout_in(sample: Sample, dialect: Dialect) -> Layout:
     if commented.prefix and _is_header_marked(text, commented, dialect):
         commented = Commented("", text)
     outline = draw_outline(list(dialect.records(commented.text)), commented.prefix)
-    end = without_comments(sample.end, commented.prefix).text
     return Layout(
         dialect, outline, sample.encoding.name,
         storable_names(outline.names or ("",) * outline.width),
-        footer_records(list(dialect.records(end, most=_ALL)), outline.width),
+        _skipped_rows(sample, dialect, outline),
         "rescue" if outline.has_blank_extras else "reject",
         CR_CR_LF if sample.record_end == CR_CR_LF else "auto",
     )  # fmt: skip
+
+
+def _skipped_rows(sample: Sample, dialect: Dialect, outline: Outline) -> tuple[str, ...]:
+    """How totals and notes begin; looked for in the first rows, and in the last ones."""
+
+    def rows(text: str, most: int) -> list[Record]:
+        bare = without_comments(text, outline.comment).text
+        return list(dialect.records(bare, most))
+
+    is_whole = sample.end.removeprefix("\ufeff") == sample.start
+    first = rows(sample.start, _ALL if is_whole else MOST_RECORDS)
+    records = [record for record in first if record.first_line >= outline.data_line]
+    if not is_whole:
+        records += rows(sample.end, _ALL)
+    is_cut_off = sample.is_cut_off
+    return skipped_beginnings(records, outline.width, is_cut_off=is_cut_off)
 
 
 def _is_header_marked(text: str, commented: Commented, dialect: Dialect) -> bool:

@@ -1,19 +1,15 @@
-"""What stands around the rows of a table: lines before it, its header, lines after it."""
+"""What stands above the rows of a table: lines before it, and its header."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingestd.infer.cells import cell_of, has_text, is_value
 from ingestd.infer.dialects import Record
 from ingestd.infer.headers import count_header_lines, names_in
 from ingestd.infer.samples import lines_of
 
 _MOST_PREAMBLE_LINES = 100
-_MOST_FOOTER_LINES = 20
 _COMMENTS = ("#", "%", "//", "--")
-_TOTAL = re.compile(r"(?i)(?:(?:sub|grand|all)[ -]?)?(?:totals?|totale|sum|summe|gesamt|somme)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,41 +73,6 @@ def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
         is_aligned=not header or len(header[-1].cells) >= width,
         has_blank_extras=any(_has_blank_extras(record, len(names) or width) for record in body),
     )  # fmt: skip
-
-
-def footer_records(records: Sequence[Record], width: int) -> int:
-    """How many of the last records are no rows: notes or totals below the table.
-
-    What is skipped below one file is skipped below all, where it may be a row. So a cut-off row
-    is none, nor are blanks and control characters that happen to end a file.
-    """
-    last = records[-_MOST_FOOTER_LINES:]
-    valued = [place for place in range(width) if _is_mostly_valued(records, place)]
-    are_below = [_is_note(record, width) or _is_total(record, width, valued) for record in last]
-    count = next((n for n, is_below in enumerate(reversed(are_below)) if not is_below), 0)
-    is_told = any(
-        has_text(cell) for record in records[len(records) - count :] for cell in record.cells
-    )
-    return count if is_told else 0
-
-
-def _is_note(record: Record, width: int) -> bool:
-    is_short = len(record.cells) < max(width / 2, 2) and width > 1
-    return is_short and not (cell_of(record, 0) and is_value(record, 0))
-
-
-def _is_total(record: Record, width: int, valued: Sequence[int]) -> bool:
-    """Whether a word for a sum, or the only text of all, stands where the rows have values."""
-    filled = [place for place in range(width) if cell_of(record, place)]
-    if len(filled) * 2 > width or not filled or filled[0] not in valued:
-        return False
-    is_word = _TOTAL.match(cell_of(record, filled[0])) is not None
-    return is_word or (len(filled) == 1 and not is_value(record, filled[0]))
-
-
-def _is_mostly_valued(records: Sequence[Record], place: int) -> bool:
-    filled = [record for record in records if cell_of(record, place)]
-    return 2 * sum(is_value(record, place) for record in filled) > len(filled)
 
 
 def _width(records: Sequence[Record]) -> int:

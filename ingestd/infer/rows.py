@@ -18,11 +18,13 @@ from ingestd.records import Chunk, FileStat, Violation
 
 @dataclass(slots=True)
 class Reading:
-    """What was read of one file."""
+    """What was read of one file. Rows that are no data are none here."""
 
     path: Path
     stat: FileStat
     rows: int = 0
+    skipped_rows: int = 0
+    """Those of the whole file that are left out as totals or notes."""
     read_bytes: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     """Rows that could not be read, by the rule that they break."""
@@ -35,9 +37,10 @@ class Reading:
     encoding: Encoding | None = None
     """Of text that may be written in any."""
 
-    def add(self, chunk: Chunk, faults: Mapping[int, Violation]) -> None:
-        """The rows of a chunk, and why some of them, by their index, cannot be read."""
-        self.rows += chunk.row_count
+    def add(self, chunk: Chunk, faults: Mapping[int, Violation], ignored: int = 0) -> None:
+        """The rows of a chunk, why some of them, by their index, cannot be read, and how many
+        are no data."""
+        self.rows += chunk.row_count - ignored
         self.read_bytes = chunk.end.offset_bytes
         last = faults.get(chunk.row_count - 1)
         self.last_fault = last.rule if last else None
@@ -71,10 +74,11 @@ def read_rows(
     source, limits = _as_texts(reading.path, layout), Limits()
     format_ = FORMATS["csv"]
     found = format_.lay_out(reading.path, reading.stat, source, limits)
+    reading.skipped_rows = found.skipped_rows
     chunks = fill(found.chunks, source, limits) if found.is_packed else found.chunks
     for chunk in chunks:
         text = format_.read([chunk], found.shape, source, limits)
-        reading.add(chunk, text.faults)
+        reading.add(chunk, text.faults, sum(len(part.ignored) for part in text.chunks))
         for evidence in gathered:
             evidence.see(text.frame[evidence.name])
         if extent.is_reached(reading):

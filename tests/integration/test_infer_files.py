@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from inferred import inferred_from, rejections_of
+from inferred import documents_of, inferred_from, rejections_of
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
@@ -112,7 +112,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["4", "4\n", "   \n \n", "\x1a", "\0\0\0\0", "\r"])
 def test_no_row_of_another_file_is_lost_to_a_damaged_end(sample: Any, end: str) -> None:
     path = sample("id,name,day\n1,Ada,2024-01-31\n2,Bob,2024-02-01\n3,Cyd,2024-02-02\n" + end)
-    assert inferred_from(path).source.csv.skip_footer == 0
+    assert inferred_from(path).source.csv.skip_rows == ()
 
 
 def test_no_footer_is_seen_where_only_the_beginning_of_a_file_is_read(sample: Any) -> None:
@@ -125,7 +125,7 @@ def test_the_end_of_a_long_file_has_its_byte_order(tmp_path: Path) -> None:
     rows = "id,name,day\n" + "1,Ada,2024-01-31\n" * 10_000
     path.write_bytes(codecs.BOM_UTF16_BE + f"{rows}10000 rows\n".encode("utf-16-be"))
     source = inferred_from(path).source
-    assert source.csv.skip_footer == 1
+    assert source.csv.skip_rows == ("10000 rows",)
     assert rejections_of(path, source) == []
 
 
@@ -158,7 +158,6 @@ def test_an_encoding_that_one_file_shows_is_that_of_all(sample: Any, tmp_path: P
     [
         ("x;y\n1;2\n", "no column has the same name"),
         ("1,2\n3,4\n", "another header"),
-        ("id,c\n1,x\nThe end\n", "another number of lines"),
     ],
 )
 def test_files_that_no_source_can_read_together_are_refused(
@@ -306,10 +305,34 @@ def test_padded_rows_may_widen_a_type_but_make_no_text(
     assert source.columns["a"].type == type_
 
 
-def test_records_that_later_files_would_lose_are_told(sample: Any) -> None:
+def test_rows_that_are_left_out_are_told(sample: Any) -> None:
     told = inferred_from(sample("id,day\n1,2024-01-31\n2,2024-02-01\n3,2024-02-02\n3 rows\n"))
-    assert told.source.csv.skip_footer == 1
-    assert "# The last records of every file are left out (skip_footer = 1): remove it" in told.toml
+    assert told.source.csv.skip_rows == ("3 rows",)
+    assert "# Taken for totals or notes and left out (skip_rows): 1 row." in told.toml
+
+
+def test_files_with_and_without_totals_and_notes_are_one_feed(sample: Any) -> None:
+    rows = "2024-01-31,North,1.5,a\n2024-02-01,South,2,b\n"
+    texts = {
+        "none.csv": rows,
+        "note.csv": rows + "Source: the books, all of them\n",
+        "both.csv": rows * 3 + "\nTOTAL,,12.5,\n\nPrinted at night\n(6 rows)\n\n",
+        "padded.csv": rows + "total,,3.5,\nSource: nobody knows,,,\n",
+    }
+    paths = [sample(f"day,region,amount,flag\n{text}", name) for name, text in texts.items()]
+    source = inferred_from(*paths).source
+    assert source.csv.skip_rows == ("TOTAL", "Source:", "(6 rows)", "Printed at night")
+    assert source.columns["day"].type == "date"
+    for path in paths:
+        assert rejections_of(path, source) == []
+        assert len(documents_of(path, source)) == path.read_text().count("2024-")
+
+
+def test_a_total_between_rows_is_none_and_a_row_that_is_called_so_is_one(sample: Any) -> None:
+    rows = "North,3,1.5\nSubtotal,,1.5\nSouth,4,2.0\nSubtotal:,,2.0\n"
+    assert inferred_from(sample("region,n,amount\n" + rows)).source.csv.skip_rows == ("Subtotal",)
+    rows = "Total Energies,3,1.5\nTotal,,3\nSum,1,2.0\nShell,2,1\n"
+    assert inferred_from(sample("company,n,amount\n" + rows)).source.csv.skip_rows == ()
 
 
 def test_columns_by_their_places_are_told(sample: Any) -> None:
@@ -367,7 +390,7 @@ def test_the_command_says_on_stderr_what_stands_on_top_of_the_file(
         "row 3, cannot",
         "cannot be read: 1 of 4",
         'quote = ""',
-        "skip_footer = 1",
+        "left out (skip_rows): 1 row",
         "each says why: day",
     ):
         assert note in done.stderr
