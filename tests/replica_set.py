@@ -1,11 +1,14 @@
 """Three mongods as one replica set that elects a new primary within about a second."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from signal import SIGKILL
 
 from harness import Mongod, wait_for
+from pymongo.errors import PyMongoError
 
 _CHECKPOINTS = ("--syncdelay", "5")
 """Seconds: a member that was killed writes all since its last checkpoint again, before it may vote;
@@ -55,11 +58,37 @@ class ReplicaSet:
     def secondaries(self) -> list[Mongod]:
         return [member for member in self.members if _is(member, "secondary")]
 
+    def primary_and_others(self) -> tuple[Mongod, list[Mongod]]:
+        """The others need not be of any use at this moment."""
+        primary = self.wait_for_primary()
+        return primary, [member for member in self.members if member is not primary]
+
     def kill_primary(self) -> Mongod:
         """``kill -9``; the member can be launched again."""
         primary = self.wait_for_primary()
         primary.signal(SIGKILL)
         return primary
+
+    def elect_no_sooner_than(self, timeout_s: float) -> None:
+        """For so long a primary stays one without the others."""
+        primary = self.wait_for_primary()
+        config = primary.command({"replSetGetConfig": 1})["config"]
+        config["settings"]["electionTimeoutMillis"] = round(timeout_s * 1000)
+        config["version"] += 1
+        primary.command({"replSetReconfig": config})
+
+    def forget_primary(self, others: Sequence[Mongod]) -> None:
+        """Kill it, and start the others, which elect one of them: what they have not heard of is
+        rolled back when it comes back."""
+        self.kill_primary()
+        for other in others:
+            other.launch()
+        self.step_up(*others)
+
+    def step_up(self, *candidates: Mongod) -> None:
+        """Let one of them become primary: one that has heard less than another is not elected."""
+        turns = cycle(candidates)
+        wait_for(lambda: _steps_up(next(turns)), "a new primary")
 
     def stop(self) -> None:
         for member in self.members:
@@ -76,3 +105,9 @@ def _is(member: Mongod, what: str) -> bool:
         with suppress(Exception):
             return bool(member.command({"hello": 1}).get(what))
     return False
+
+
+def _steps_up(member: Mongod) -> bool:
+    with suppress(PyMongoError):
+        member.command({"replSetStepUp": 1})
+    return _is(member, "isWritablePrimary")

@@ -1,7 +1,8 @@
 """Taking up a file that the ledger knows: only one of those who ask at one moment gets it.
 
-The entry is changed as it was read, or not at all. A new attempt has a new number, by which
-whoever worked on an earlier one finds that it is over.
+The entry is changed as it was read, or not at all; so a change also proves what was read: by a
+primary that has been cut off from most members, it may be of something they never hear of. A new
+attempt has a new number, by which whoever worked on an earlier one finds that it is over.
 """
 
 from collections.abc import Sequence
@@ -83,6 +84,10 @@ class Attempts:
         """Take up what is left to do with a file that ended; its attempt is over."""
         return await self._change(known, {"$set": {"owner": self._leases.me.as_document()}})
 
+    async def is_lasting(self, known: Document) -> bool:
+        """Whether most members know the entry as it was read, and it stays like that."""
+        return await self._change(known, {"$set": {"state": known["state"]}}) is not None
+
     async def _begin_run(self, known: Document, fields: Document) -> Document | None:
         fresh: Document | None = known
 
@@ -102,8 +107,8 @@ class Attempts:
 
     async def _change(self, known: Document, change: Any) -> Document | None:
         match = {
-            "_id": known["_id"], "attempts": known["attempts"], "owner": known.get("owner"),
-            "doing": None,
+            "_id": known["_id"], "attempts": known["attempts"], "state": known["state"],
+            "owner": known.get("owner"), "doing": None,
         }  # fmt: skip
         return await self._mongo.patiently(
             "taking up a file", lambda: self._mongo.update_returning(FILES, match, change)

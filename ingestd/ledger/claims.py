@@ -144,6 +144,9 @@ class Claims:
             taken_from = self._leases.other(known.get("owner"))
             is_ours = await self._attempts.own(known) is not None
             return replace(ended, taken_from=taken_from) if is_ours else None
+        is_duplicate = ended is not None and ended.verdict is Verdict.DUPLICATE
+        if is_duplicate and not await self._attempts.is_lasting(known):
+            return None
         if not await to_thread.run_sync(self._is_there, found):
             return self._taken(one, known)
         take_up = self._attempts.resume if state in UNFINISHED else self._attempts.restart

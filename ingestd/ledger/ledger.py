@@ -300,12 +300,14 @@ class Ledger:
         return [path for entry in entries if (path := path_in(entry, "path"))]
 
     async def undone(self, sources: Sequence[str]) -> list[Document]:
-        """Entries of files that readers see no more, and whose rows are still there."""
+        """Entries of files that readers see no more, and will not, and whose rows are still there;
+        without those that somebody takes back at this moment."""
         match = {
             "has_rows": True, "source_name": {"$in": list(sources)},
             "state": FileState.UNDONE.value,
         }  # fmt: skip
-        return await self._find("finding undone files", match)
+        found = await self._find("finding undone files", match)
+        return [entry for entry in found if await self._attempts.is_lasting(entry)]
 
     async def _find(self, doing: str, match: Document) -> list[Document]:
         return await self._mongo.patiently(doing, lambda: self._mongo.find(FILES, match))

@@ -69,6 +69,6 @@ def test_a_uri_that_names_a_secondary_only_is_told_and_waited_for(
     )
     assert "primary" in check["reason"]
     assert "name all of them in mongo.uri" in check["hint"]
-    secondary.command({"replSetStepUp": 1})
+    members.step_up(secondary)
     daemon.wait_for_file("a.csv")
     assert daemon.get("/health")[0] == 200
