@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,8 @@ from ingestd.vitals import Vitals
 from ingestd.watch import Watcher
 
 _PING_EVERY_S = 2.0
+_SWITCH_INTERVAL_S = 0.0005
+"""The loop waits this long for each thread that is busy, and a page of rows has a dozen turns."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _GRACEFUL_PART = 0.75
 """Of the drain time: what is left of files then ends at a checkpoint instead of at their end."""
@@ -48,6 +51,7 @@ async def serve(configuration: Configuration, reread: Reread, events: Events) ->
     if problems := tuple(access_problems(settings)):
         raise ConfigError(problems)
     make_directories(settings)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     with only_daemon(settings.paths.root) as predecessor:
         watcher = make_watcher(configuration, events)
         for source in sources:

@@ -21,6 +21,7 @@ from ingestd.records import COMMITTED, UNFINISHED, FileState
 
 _ARRIVED = tuple(state.value for state in FileState if state is not FileState.DUPLICATE)
 """States of files that have a run. The time of a duplicate is no place in the order of arrival."""
+_ONLY_RUN: Document = {"$project": {"_id": 0, "processed_at": 1}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +47,47 @@ async def visible_runs(mongo: Mongo, source: SourceSpec, **options: Any) -> Visi
     """The runs whose rows may be seen from now on; ``None`` before a source's first file.
 
     Why rows read *after* this call, within its answer, belong to files that were complete before
-    it. First the horizon H is read, then the files that are not committed. Let ``p`` be the run
-    of a row found later, ``p <= H`` and not hidden.
+    it. First the horizon H is read, then the files that are not committed: they are looked up with
+    H, so not before it is known. Let ``p`` be the run of a row found later, ``p <= H`` and not
+    hidden.
 
     1. The ledger records the runs of a source in their order (``Ledger`` takes turns), so when H
        was in the ledger, ``p`` was, too: no file can be claimed later with a run up to H. A file
        tried again gets a new run, above H. Duplicates have no run, so they do not make H.
-    2. When the second query ran, the file of ``p`` was therefore known, and not claimed, loading
-       or undone with rows. If it was committed, it was complete: rows are durable before the
-       ledger says so. If it failed, was held or undone, it never commits as ``p`` again; its rows
-       are gone, or (an upsert cannot be taken back) ``visible_files`` tells them.
+    2. When the files were looked up, the file of ``p`` was therefore known, and not claimed,
+       loading or undone with rows. If it was committed, it was complete: rows are durable before
+       the ledger says so. If it failed, was held or undone, it never commits as ``p`` again; its
+       rows are gone, or (an upsert cannot be taken back) ``visible_files`` tells them.
 
     So the list is as long as the files at work, not as the history of failures. Rows of a file
     undone later vanish while they are read; ``visible_files``, asked afterwards, tells that too.
     """
-    newest = await mongo.find_one(
-        FILES,
-        {"source_name": source.name, "state": {"$in": _ARRIVED}},
-        sort=[("processed_at", -1)], projection={"_id": 0, "processed_at": 1}, **options,
-    )  # fmt: skip
-    if newest is None:
+    stages: list[Document] = [
+        {"$match": {"source_name": source.name, "state": {"$in": list(_ARRIVED)}}},
+        {"$sort": {"processed_at": -1}}, {"$limit": 1}, _ONLY_RUN,
+    ]  # fmt: skip
+    if source.load.mode != "upsert":
+        stages.append(_uncommitted(source.name))
+    found = await mongo.aggregate(FILES, stages, **options)
+    if not found:
         return None
-    horizon: datetime = newest["processed_at"]
-    if source.load.mode == "upsert":
-        return VisibleRuns(horizon)
+    hidden = (file["processed_at"] for file in found[0].get("uncommitted", ()))
+    return VisibleRuns(found[0]["processed_at"], frozenset(hidden))
+
+
+def _uncommitted(source_name: str) -> Document:
+    """The stage that looks up the runs that are not committed, up to that of the document."""
     at_work = {"state": {"$in": [state.value for state in UNFINISHED]}}
-    uncommitted = await mongo.find(
-        FILES,
-        {
-            "$or": [
-                {"source_name": source.name, "processed_at": {"$lte": horizon}, **condition}
-                for condition in (at_work, {"has_rows": True})
-            ]
-        },
-        projection={"_id": 0, "processed_at": 1}, **options,
-    )  # fmt: skip
-    return VisibleRuns(horizon, frozenset(file["processed_at"] for file in uncommitted))
+    match: Document = {
+        "$or": [{"source_name": source_name, **one} for one in (at_work, {"has_rows": True})],
+        "$expr": {"$lte": ["$processed_at", "$$horizon"]},
+    }
+    return {
+        "$lookup": {
+            "from": FILES, "let": {"horizon": "$processed_at"}, "as": "uncommitted",
+            "pipeline": [{"$match": match}, _ONLY_RUN],
+        }
+    }  # fmt: skip
 
 
 async def visible_files(

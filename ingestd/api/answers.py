@@ -1,6 +1,5 @@
 """Lists as answers: one page with a ``Link`` to the next (RFC 8288), or all of it as a stream."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -14,6 +13,7 @@ from ingestd.api.formats import JSON, NDJSON
 from ingestd.api.query import ListQuery
 from ingestd.api.rows import Item, Renderer
 from ingestd.api.seals import SEALS
+from ingestd.api.threads import worked_on
 from ingestd.api.walks import Batch, Walk, read_all, read_page
 from ingestd.export.json_text import to_json
 from ingestd.visible import VisibleRuns
@@ -122,7 +122,7 @@ async def next_page(
 
 
 async def _read_items(listing: Listing, batch: Batch) -> list[Item]:
-    return await listing.kept(await asyncio.to_thread(listing.render, batch.documents))
+    return await listing.kept(await worked_on(batch.documents, listing.render))
 
 
 def _following(request: web.Request, cursor: str) -> str:

@@ -1,12 +1,13 @@
 """What goes around the rows of an answer: headers, and the compression of its body."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import hdrs, web
 
 from ingestd.api.codings import CODINGS, LEAST_BYTES, Compressor
+from ingestd.api.threads import worked_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Envelope:
         if self.coding is not None and isinstance(body, bytes) and len(body) >= LEAST_BYTES:
             response.headers[hdrs.CONTENT_ENCODING] = self.coding
             compressor = CODINGS[self.coding]()
-            response.body = await asyncio.to_thread(_compressed, compressor, body)
+            response.body = await worked_on(body, partial(_compressed, compressor))
         return response
 
     def begin_stream(self, headers: Mapping[str, str]) -> tuple[web.StreamResponse, Compressor]:

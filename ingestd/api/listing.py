@@ -69,7 +69,7 @@ class RowListing:
     async def look(self) -> VisibleRuns | None:
         """What may be seen now; the next walk goes by it."""
         limit_ms = self.context.time_limit_ms
-        self._seen = await visible_runs(self.context.mongo, self.source, max_time_ms=limit_ms)
+        self._seen = await visible_runs(self.context.mongo, self.source, maxTimeMS=limit_ms)
         return self._seen
 
     async def walk(self, after: Key | None) -> Walk | None:

@@ -6,6 +6,7 @@ away by a person. It is read before the rows are: at worst an answer is newer th
 of ``upsert`` sources change while a file loads; they have no tag.
 """
 
+import asyncio
 from hashlib import blake2b
 
 from aiohttp import hdrs, web
@@ -23,10 +24,12 @@ async def tag_of(request: web.Request, listing: RowListing) -> str | None:
     source, context = listing.source, listing.context
     if source.load.mode == "upsert":
         return None
-    runs = await listing.look()
-    state = await context.mongo.find_one(
-        SOURCES, {"_id": source.name}, max_time_ms=context.time_limit_ms
-    )
+    runs, state = await asyncio.gather(
+        listing.look(),
+        context.mongo.find_one(
+            SOURCES, {"_id": source.name}, max_time_ms=context.time_limit_ms
+        ),
+    )  # fmt: skip
     parts = (
         __version__, source.config_hash, listing.query.format.name, sorted(request.query.items()),
         runs and (runs.horizon, sorted(runs.hidden)), (state or {}).get("changes", 0),

@@ -314,7 +314,8 @@ class Mongo:
                 async for batch in cursor:
                     yield batch
             finally:
-                await cursor.close()
+                if cursor.alive:  # else the server has closed it, and a thread would be asked why
+                    await cursor.close()
 
     async def aggregate(
         self, collection: str, pipeline: Sequence[Document], **options: Any
