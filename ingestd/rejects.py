@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import aiofiles
 import anyio.to_thread
+from aiofiles.threadpool import wrap
+from aiofiles.threadpool.binary import AsyncBufferedIOBase
 
 from ingestd.config.encodings import encode
 from ingestd.documents import decoded
@@ -19,8 +20,10 @@ from ingestd.files import (
     explaining,
     make_directory,
     name_with,
+    remove_abandoned,
     rename_new,
     sync_directory,
+    temporary_in,
     write_atomically,
 )
 from ingestd.ledger import now
@@ -180,25 +183,24 @@ class Rejects:
         Raises:
             FileUnavailable: it cannot be written now; the same call may pass later.
         """
-        temporary = _temporary(file, directory)
-        with explaining("unwritable_file", temporary):
+        with explaining("unwritable_file", directory):
             await anyio.to_thread.run_sync(make_directory, directory)
-            try:
-                await self._write_records(temporary, shape, file)
+            await anyio.to_thread.run_sync(remove_abandoned, directory)
+            with temporary_in(directory) as (temporary, stream):
+                await self._write_records(wrap(stream), shape, file)
                 place = await anyio.to_thread.run_sync(_place, temporary, file, shape)
-                await anyio.to_thread.run_sync(sync_directory, directory)
-                return place
-            finally:
-                temporary.unlink(missing_ok=True)
+            await anyio.to_thread.run_sync(sync_directory, directory)
+            return place
 
-    async def _write_records(self, path: Path, shape: Shape, file: ClaimedFile) -> None:
-        async with aiofiles.open(path, "wb") as stream:
-            await stream.write(_header(shape))
-            async for raws in self._pages(file):
-                await stream.write(_lines([raw_octets(raw, shape.encoding) for raw in raws], shape))
-            await stream.write(shape.footer)
-            await stream.flush()
-            await anyio.to_thread.run_sync(os.fsync, stream.fileno())
+    async def _write_records(
+        self, stream: AsyncBufferedIOBase, shape: Shape, file: ClaimedFile
+    ) -> None:
+        await stream.write(_header(shape))
+        async for raws in self._pages(file):
+            await stream.write(_lines([raw_octets(raw, shape.encoding) for raw in raws], shape))
+        await stream.write(shape.footer)
+        await stream.flush()
+        await anyio.to_thread.run_sync(os.fsync, stream.fileno())
 
     async def _pages(self, file: ClaimedFile) -> AsyncIterator[list[str | bytes]]:
         """In the file's order; reading goes on where it was when MongoDB comes back."""
@@ -235,23 +237,17 @@ def write_few_rejects(
 
 
 def _write_few(refused: Refused, directory: Path) -> Path | FileUnavailable:
-    temporary, shape = _temporary(refused.file, directory), refused.shape
+    shape = refused.shape
     try:
-        with explaining("unwritable_file", temporary):
+        with explaining("unwritable_file", directory):
             make_directory(directory)
-            with temporary.open("wb") as stream:
+            with temporary_in(directory) as (temporary, stream):
                 stream.write(_header(shape) + _lines(refused.records or (), shape) + shape.footer)
                 stream.flush()
                 os.fsync(stream.fileno())
-            return _place(temporary, refused.file, shape)
+                return _place(temporary, refused.file, shape)
     except FileUnavailable as error:
         return error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _temporary(file: ClaimedFile, directory: Path) -> Path:
-    return directory / f".ingestd-{file.file_id}.tmp"
 
 
 def _header(shape: Shape) -> bytes:

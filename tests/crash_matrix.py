@@ -9,6 +9,7 @@ Not collected by pytest: ``test_crash_matrix.py`` plays a few points of each kin
 """  # noqa: E501
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -36,11 +37,11 @@ def scratch_directory(prefix: str) -> Iterator[Path]:
 
 
 @contextmanager
-def open_stage() -> Iterator[Stage]:
+def open_stage(*, keeps_collections: bool = False) -> Iterator[Stage]:
     """A stage in a scratch directory, with a mongod of its own."""
     with scratch_directory("crash-matrix-") as directory:
         mongod = Mongod(directory / "mongod").start()
-        stage = Stage(directory, mongod)
+        stage = Stage(directory, mongod, keeps_collections=keeps_collections)
         try:
             yield stage
         finally:
@@ -94,15 +95,16 @@ def main() -> int:
     parser.add_argument("--victim", choices=["daemon", "workers", "mongod"])
     parser.add_argument("--minutes", type=float, default=1e6, help="stop then")
     parser.add_argument("--results", type=Path, help="keep outcomes there, and go on from there")
-    parser.add_argument("--kills", type=Path, help="outcomes of random_kills.py, for the report")
+    parser.add_argument("--kills", type=Path, help="what random_kills.py kept, for the report")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         results = arguments.results or Path(scratch) / "results"
         outcomes = run(arguments, results)
     is_all = not (arguments.story or arguments.step)
     if is_all:
-        kills = arguments.kills.read_text() if arguments.kills else ""
-        REPORT.write_text(as_markdown(outcomes, kills), encoding="utf-8")
+        kept = arguments.kills.read_text().splitlines() if arguments.kills else ()
+        page = as_markdown(outcomes, [json.loads(line) for line in kept])
+        REPORT.write_text(page, encoding="utf-8")
     wrong = sum(bool(outcome.wrong) for outcome in outcomes)
     print(f"{len(outcomes) - wrong} of {len(outcomes)} right", flush=True)
     return 1 if wrong else 0

@@ -10,6 +10,7 @@ from ingestd.files.incoming import Incoming
 from ingestd.files.look import has_writer, is_there, look, stat_of
 from ingestd.files.move import FILE_GONE, Move, move, move_all, move_beside
 from ingestd.files.names import free_name, name_with, names_like
+from ingestd.files.temporary import remove_abandoned, temporary_in
 from ingestd.files.trouble import explaining
 from ingestd.files.write import make_directory, rename_new, sync_directory, write_atomically
 
@@ -31,8 +32,10 @@ __all__ = [
     "move_beside",
     "name_with",
     "names_like",
+    "remove_abandoned",
     "rename_new",
     "stat_of",
     "sync_directory",
+    "temporary_in",
     "write_atomically",
 ]

@@ -2,13 +2,13 @@
 
 import hashlib
 import os
-import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ingestd.files.temporary import open_temporary
 from ingestd.files.trouble import explaining
-from ingestd.files.write import rename_new, sync_directory, temporary_name
+from ingestd.files.write import rename_new, sync_directory
 
 
 @dataclass(slots=True)
@@ -23,9 +23,9 @@ class Incoming:
 
     def begin(self) -> None:
         """Take up room for it."""
-        self._temporary = temporary_name(self.target, secrets.token_hex(8))
-        with explaining("unwritable_file", self._temporary):
-            self._file = open(self._temporary, "xb", buffering=0)  # noqa: SIM115 - see end()
+        with explaining("unwritable_file", self.target):
+            self._file = open_temporary(self.target.parent, buffering=0)
+        self._temporary = Path(self._file.name)
 
     def write(self, part: bytes) -> None:
         """Add what came."""

@@ -3,7 +3,7 @@
 What a crash can leave, and what the same call then does:
 
     source   target        left by                            the call
-    there    nothing       nothing done yet, or a temporary   starts again
+    there    nothing       nothing done yet, or half a copy   starts again, removes the half
     there    same inode    link made, source not yet removed  removes the source
     there    same content  copied across file systems, ditto  removes the source
     there    other file    nothing: somebody else's           takes the next free name
@@ -25,8 +25,9 @@ from ingestd.errors import FileUnavailable
 from ingestd.files.identity import displayable
 from ingestd.files.look import look, stat_of
 from ingestd.files.names import name_with, names_like
+from ingestd.files.temporary import temporary_in
 from ingestd.files.trouble import explaining
-from ingestd.files.write import make_directory, rename_new, sync_directory, temporary_name
+from ingestd.files.write import make_directory, rename_new, sync_directory
 from ingestd.records import FileStat
 
 FILE_GONE = "file_gone"
@@ -173,20 +174,13 @@ def _check_renamed(source: Path, place: Path, present: FileStat) -> None:
 
 def _copy(source: Path, place: Path, present: FileStat) -> None:
     """Copy with mode and times under a hidden name, then rename."""
-    # The name depends on the source only, so that a repeat overwrites what a crash left.
-    temporary = temporary_name(place, hashlib.sha256(os.fsencode(source)).hexdigest()[:16])
-    try:
-        temporary.unlink(missing_ok=True)
-        shutil.copyfile(source, temporary, follow_symlinks=False)
+    with temporary_in(place.parent) as (temporary, file):
+        shutil.copyfile(source, temporary)
         if look(source) != present:
             raise _changed(source)
         shutil.copystat(source, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        os.fsync(file.fileno())
         rename_new(temporary, place)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _remove(source: Path, present: FileStat) -> None:

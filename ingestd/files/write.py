@@ -2,12 +2,11 @@
 
 import errno
 import os
-import secrets
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 from ingestd.files.linux import rename_without_replacing
+from ingestd.files.temporary import temporary_in
 from ingestd.files.trouble import explaining
 
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOSYS)
@@ -20,31 +19,17 @@ def write_atomically(
 
     The directory is made when it is missing; the umask takes away from ``mode``. Raises
     FileExistsError when the target is there and ``replace`` is not set, FileUnavailable when the
-    disk says no. A crash may leave a hidden ``.ingestd-*.tmp`` behind, never a part of a file
-    under the final name.
+    disk says no. A crash may leave a hidden file behind until the next one is written there, never
+    a part of a file under the final name.
     """
-    temporary = temporary_name(target, secrets.token_hex(8))
     with explaining("unwritable_file", target):
         make_directory(target.parent)
-        try:
-            _write(temporary, parts, mode)
+        with temporary_in(target.parent, mode) as (temporary, file):
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
             (os.replace if replace else rename_new)(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
         sync_directory(target.parent)
-
-
-def _write(path: Path, parts: Iterable[bytes], mode: int) -> None:
-    with open(path, "xb", opener=partial(os.open, mode=mode)) as file:
-        file.writelines(parts)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def temporary_name(target: Path, token: str) -> Path:
-    """A hidden name beside the target; short whatever the target is called."""
-    return target.with_name(f".ingestd-{token}.tmp")
 
 
 def make_directory(directory: Path) -> None:

@@ -7,7 +7,7 @@ is left to do: a file that has ended has left it. What a crash comes to:
     unpacking           a hidden directory         is removed, and all of it done again
     loading             files in the directory     they are loaded; those that are gone have ended
     it is put away      an empty directory         nothing is loaded, and the archive is put away
-    clearing            an empty directory         nothing: it is of this one arrival of the archive
+    clearing            an empty directory         is removed: it is an orphan
 
 What is of an archive that has gone, or has changed, is an orphan: see ``leftovers.py``.
 """
@@ -71,15 +71,19 @@ def unpack(archive: FoundFile, directory: Path, limits: Limits) -> Unpacked:
 def clear(unpacked: Unpacked) -> None:
     """Remove what is left of an archive whose files have all ended, and has been put away."""
     with explaining("unwritable_file", unpacked.directory):
-        shutil.rmtree(unpacked.directory)
+        shutil.rmtree(hide(unpacked.directory))
 
 
 def find_orphans(directory: Path, least_age_s: float) -> list[Path]:
-    """What has been there for so long, of archives that are not there any more as they arrived."""
+    """What is there of archives that are not there any more as they arrived.
+
+    What holds a file that could be loaded counts only once it has been there for so long.
+    """
     before_s = time.time() - least_age_s
     try:
         places = [place for place in directory.iterdir() if _NAME.fullmatch(place.name)]
-        return [one for one in places if one.stat().st_mtime < before_s and _is_orphan(one)]
+        orphans = [place for place in places if _is_orphan(place)]
+        return [one for one in orphans if one.stat().st_mtime < before_s or _has_ended(one)]
     except OSError:  # not there; or it cannot be told what is, and nothing is an orphan
         return []
 
@@ -101,6 +105,11 @@ def _is_orphan(place: Path) -> bool:
         return _key(archive, stat_of(os.lstat(archive))) != key
     except FileNotFoundError:
         return archive.parent.is_dir()
+
+
+def _has_ended(place: Path) -> bool:
+    """Whether all files of an archive have left the directory."""
+    return [path for path in place.rglob("*") if path.is_file()] == [place / _ORIGIN]
 
 
 def _key(archive: Path, stat: FileStat) -> str:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crash_matrix import open_stage
+from crashes.stage import Stage
 from harness import DaemonProcess, Mongod, NewDaemon
 
 
@@ -41,3 +43,10 @@ def mongod(tmp_path: Path) -> Iterator[Mongod]:
     mongod = Mongod(tmp_path / "mongod").start()
     yield mongod
     mongod.stop()
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    """Where stories are played in which something is killed."""
+    with open_stage(keeps_collections=True) as stage:
+        yield stage

@@ -1,9 +1,6 @@
 """A few points of each kind of those that ``tests/crash_matrix.py`` plays."""
 
-from collections.abc import Iterator
-
 import pytest
-from crash_matrix import open_stage
 from crashes.points import play
 from crashes.stage import Stage
 from crashes.witness import Strike
@@ -17,12 +14,6 @@ POINTS = [
     ("changed file", Strike("ledger: a commit of several files is confirmed", 1, "before")),
     ("undo", Strike("rows: those of a file are removed", 1, "before")),
 ]
-
-
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with open_stage() as stage:
-        yield stage
 
 
 @pytest.mark.parametrize(("name", "strike"), POINTS, ids=str)

@@ -1,7 +1,8 @@
 """``tests/CRASH_MATRIX.md``: what was killed where, and what came of it, for people."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from crashes.points import Outcome
 from crashes.stories import STORIES
@@ -25,9 +26,9 @@ When all was done everything was compared with the files that had been dropped:
 - every file on disk: where it must be, with the content it must have, in exactly one place, as the
   ledger tells it; rejects files byte by byte; nothing temporary, nothing unpacked, nothing else
 
-A story without kills has not been played yet, nor have points that are in no table: the command
-plays them. «Found» is what was there just after the first kill behind that step, «then» what the
-restart did to the ledger and to rows; «nothing» means that everything was done already.
+A test plays each story without kills, and fails when it comes to a step that is in no table.
+«Found» is what was there just after the first kill behind that step, «then» what the restart did to
+the ledger and to rows; «nothing» means that everything was done already.
 """
 
 
@@ -49,11 +50,21 @@ _IN_SHORT = {
 """What a restart does, in few words; nothing for what says little."""
 
 
-def as_markdown(outcomes: Sequence[Outcome], kills: str) -> str:
-    """The whole page. ``kills``: the section about random kills."""
+_KILLS = """\
+## Random kills
+
+In each start of a round the daemon was killed at a random step or at a random moment, often its
+workers or MongoDB before; then came the next start, as long as there was something to do, and in
+the end everything was compared. «everything» is a story in which sources of all kinds load at once.
+Again: `python tests/random_kills.py --seed {first} --rounds {count}`.
+"""
+
+
+def as_markdown(outcomes: Sequence[Outcome], rounds: Sequence[Mapping[str, Any]]) -> str:
+    """The whole page. ``rounds``: what was kept of random kills."""
     hits = [outcome for outcome in outcomes if outcome.fell]
     by_story = {name: [one for one in hits if one.story == name] for name in STORIES}
-    parts = [INTRODUCTION, *_summary(by_story), kills]
+    parts = [INTRODUCTION, *_summary(by_story), *_random_kills(rounds)]
     parts += [_story(name, of_story) for name, of_story in by_story.items() if of_story]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -66,6 +77,24 @@ def _summary(by_story: dict[str, list[Outcome]]) -> Iterator[str]:
         yield f"| {name} | {STORIES[name].told} | {numbers} |"
     every = [outcome for outcomes in by_story.values() for outcome in outcomes]
     yield f"| all | | {_count_points(every)} | {len(every)} | {_count_wrong(every)} |\n"
+
+
+def _random_kills(rounds: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not rounds:
+        return
+    yield _KILLS.format(first=min(one["seed"] for one in rounds), count=len(rounds))
+    yield "| story | rounds | kills | daemon | workers | MongoDB | wrong |"
+    yield "|---|---|---|---|---|---|---|"
+    for name in sorted({one["story"] for one in rounds}):
+        yield _round_row(name, [one for one in rounds if one["story"] == name])
+    yield _round_row("all", rounds) + "\n"
+
+
+def _round_row(name: str, rounds: Sequence[Mapping[str, Any]]) -> str:
+    kills = sum((Counter(one["kills"]) for one in rounds), Counter[str]())
+    victims = " | ".join(str(kills[victim]) for victim in ("daemon", "workers", "mongod"))
+    wrong = sum(one["wrong"] for one in rounds)
+    return f"| {name} | {len(rounds)} | {kills.total()} | {victims} | {wrong} |"
 
 
 def _count_points(outcomes: Iterable[Outcome]) -> int:
@@ -105,6 +134,18 @@ def _kills(outcomes: Sequence[Outcome]) -> str:
 
     victims = dict.fromkeys(one.strike.victim for one in outcomes)
     return "; ".join(told(victim) for victim in victims)
+
+
+def rows(text: str) -> dict[tuple[str, str], str]:
+    """The outcome in each row of the tables of such a page, by story and step."""
+    found, story = {}, ""
+    for line in text.splitlines():
+        if line.startswith("## "):
+            story = line.removeprefix("## ")
+        elif story in STORIES and line.startswith("| ") and not line.startswith("| step "):
+            step, *_, outcome = line.strip("| ").split(" | ")
+            found[story, step] = outcome
+    return found
 
 
 def _then(outcome: Outcome) -> str:

@@ -47,16 +47,24 @@ class Played:
 
 
 class Stage:
-    """A directory, a mongod and a zygote, for one story after the other."""
+    """A directory, a mongod and a zygote, for one story after the other.
 
-    def __init__(self, directory: Path, mongod: Mongod) -> None:
+    ``keeps_collections``: a story finds them and their indexes, empty, instead of none at all;
+    making them takes most of a start.
+    """
+
+    def __init__(
+        self, directory: Path, mongod: Mongod, *, keeps_collections: bool = False
+    ) -> None:  # fmt: skip
         self._directory = directory
         self._mongod = mongod
+        self._keeps_collections = keeps_collections
         self._zygote = Zygote()
         self._client: MongoClient[dict[str, Any]] = MongoClient(
             mongod.uri, tz_aware=True, serverSelectionTimeoutMS=200
         )  # fmt: skip
         self._earlier: dict[str, _Saved] = {}
+        """What stories have before them, by what makes it so."""
         self._other_disk = Path(tempfile.mkdtemp(prefix="crashes-", dir=_other_than(directory)))
         self._config = directory / "config"
         self._journal = directory / "journal"
@@ -85,11 +93,16 @@ class Stage:
     # the play
 
     def play(self, story: Story, *starts: Sequence[Strike]) -> Played:
-        """From the beginning to the end; each start of the daemon or the command is struck."""
+        """From the beginning to the end; each start of the daemon or the command is struck.
+
+        Starts that would find nothing to do any more are left out.
+        """
         played = Played()
         self._prepare(story)
         for strikes in (story.ruins, *starts) if story.ruins else starts:
             played.hits += self._struck(story, strikes)
+            if len(starts) > 1 and not self._look(story).differences(story.world):
+                break
         played.found = self._look(story)
         self._journal.unlink(missing_ok=True)
         played.wrong = self._put_right(story)
@@ -100,24 +113,35 @@ class Stage:
         return played
 
     def rehearse(self, story: Story) -> list[str]:
-        """Every moment of the process that is to be struck, when it is not."""
+        """Every moment of the process that is to be struck, when it is not.
+
+        How a daemon ends is a story of its own.
+        """
         self._prepare(story)
         if story.ruins:
             self._struck(story, story.ruins)
-        self._struck(story, ())
+        if story.command or story.stops_at:
+            self._struck(story, ())
+        else:
+            self._journal.unlink(missing_ok=True)
+            process = self._start(["run"])
+            self._await_world(process, story, story.world)
+            process.signal(signal.SIGKILL)
+            process.wait()
         return self.journal()
 
     def _prepare(self, story: Story) -> None:
         """The world before the story: what was loaded earlier, and what lies in the inbox."""
         self._archive = (self._other_disk if story.is_elsewhere else self.root) / "archive"
         self._configure(story, story.sources)
-        self._begin(_Saved() if story.told not in self._earlier else self._earlier[story.told])
-        if story.before and story.told not in self._earlier:
+        earlier = repr((story.before, story.sources))
+        self._begin(self._earlier.get(earlier, _Saved()))
+        if story.before and earlier not in self._earlier:
             self._drop(dropped(*story.before))
             world = expected(story.before, story.upserted)
             wrong = self._run_until(story, world)
             assert not wrong, f"{wrong}\n{self._told()}"
-            self._earlier[story.told] = self._save()
+            self._earlier[earlier] = self._save()
         self._configure(story, story.new_sources or story.sources)
         self._drop(story.drops)
         for name, content in story.manual.items():
@@ -230,9 +254,14 @@ class Stage:
 
     def _begin(self, saved: "_Saved") -> None:
         """The world as it was saved; an empty one, if nothing was."""
-        self._client.drop_database(_DATABASE)
+        store = self._client[_DATABASE]
+        if self._keeps_collections:
+            for name in self._collections():
+                store[name].delete_many({})
+        else:
+            self._client.drop_database(_DATABASE)
         for name, documents in saved.collections.items():
-            self._client[_DATABASE][name].insert_many(documents)
+            store[name].insert_many(documents)
         for place in (self.root, self._other_disk, self._directory / "manual"):
             shutil.rmtree(place, ignore_errors=True)
         for path, content in saved.files.items():
@@ -241,10 +270,15 @@ class Stage:
 
     def _save(self) -> "_Saved":
         store = self._client[_DATABASE]
-        kept = [name for name in store.list_collection_names() if not name.startswith("system.")]
-        collections = {name: found for name in kept if (found := list(store[name].find()))}
+        collections = {
+            name: found for name in self._collections() if (found := list(store[name].find()))
+        }
         files = {path: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
         return _Saved(collections, files)
+
+    def _collections(self) -> list[str]:
+        found = self._client[_DATABASE].list_collection_names()
+        return [name for name in found if not name.startswith("system.")]
 
     def _has_files(self, world: World) -> bool:
         """Whether the ledger says what it must: only then a look at everything is worth it."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 WRITES = ("insert", "update", "delete", "findAndModify", "createIndexes", "commitTransaction")
-_OWN = ("files", "errors", "ingestd_sources", "ingestd_leases")
 _SCRATCH = "ingestd_selftest"
 
 NAMES = {
@@ -16,8 +15,12 @@ NAMES = {
     "createIndexes errors": "MongoDB: the indexes of the rejections are built",
     "findAndModify ingestd_leases*": "ledger: the lease of a process is renewed",
     "delete ingestd_leases": "ledger: the lease of a process is ended",
-    "createIndexes ingestd_leases": "MongoDB: the indexes of the ledger are built",
+    "createIndexes ingestd_*": "MongoDB: the indexes of the ledger are built",
     "findAndModify ingestd_sources*": "ledger: a file gets its place in time",
+    "upsert ingestd_sources *+changes*": "ledger: a change of rows is counted",
+    "findAndModify ingestd_archives*": "ledger: an archive is claimed",
+    "update ingestd_archives*": "ledger: an archive is taken over",
+    "delete ingestd_archives": "ledger: an archive is let go",
     "findAndModify files *duplicate_of*": "ledger: a duplicate is recorded",
     "update files duplicates": "ledger: a duplicate is counted",
     "findAndModify files *-doing*": "ledger: an action is finished",
@@ -65,7 +68,7 @@ def _shape(name: str, command: Mapping[str, Any]) -> str:
     """The command, its collection, and which fields of our own documents it changes."""
     if name == "commitTransaction":
         return name
-    collection = command[name] if command[name] in _OWN else "rows"
+    collection = command[name] if _is_own(command[name]) else "rows"
     if name == "delete":
         is_single = "$in" in command["deletes"][0]["q"].get("_id", {})
         return f"delete {collection}{' single' if is_single else ''}"
@@ -75,6 +78,11 @@ def _shape(name: str, command: Mapping[str, Any]) -> str:
     change = update.get("update") or update.get("u")
     verb = "upsert" if name == "update" and update.get("upsert") else name
     return f"{verb} {collection} {' '.join(sorted(_changes(change)))}"
+
+
+def _is_own(collection: str) -> bool:
+    """Whether it holds no rows."""
+    return collection in ("files", "errors") or collection.startswith("ingestd_")
 
 
 def _changes(change: Any) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Starts ``ingestd`` processes quickly: one that has imported the libraries it needs forks them.
 
-Of ``ingestd`` itself nothing is imported before: what a module makes once, each process makes for
-itself. What comes out has a session, workers and a log of its own; it ends with whoever started
-the zygote.
+Of ``ingestd`` itself that much is imported before which knows nothing of processes: each makes its
+own name for the ledger. What comes out has a session, workers and a log of its own, like one that
+was started by a shell; it ends with whoever started the zygote.
 """
 
 import ctypes
@@ -16,15 +16,18 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from multiprocessing import forkserver, util
 from pathlib import Path
 from typing import Any
 
 from crashes.witness import Orders, Strike, install
 
-_LIBRARIES = (
+_IMPORTED = (
     "aiofiles", "aiohttp.web", "motor.motor_asyncio", "numpy", "polars", "prometheus_client",
     "pyarrow.compute", "pydantic_settings", "rich.console", "rich.progress", "rich.table",
     "structlog", "typer", "watchfiles",
+    "ingestd.config.reading", "ingestd.export", "ingestd.mongo", "ingestd.refine",
+    "ingestd.watch", "ingestd.workers",
 )  # fmt: skip
 _PR_SET_PDEATHSIG = 1
 _TESTS = Path(__file__).parents[1]
@@ -102,8 +105,8 @@ def _is_running(pid: int) -> bool:
 
 def serve() -> None:
     """Fork a process per line of stdin; answer with its id, and with its exit code at its end."""
-    for library in _LIBRARIES:
-        importlib.import_module(library)
+    for module in _IMPORTED:
+        importlib.import_module(module)
     _end_with_parent(os.getppid())
     while line := sys.stdin.readline():
         parent, pid = os.getpid(), os.fork()
@@ -122,9 +125,11 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _become_ingestd(order: dict[str, Any]) -> None:
-    from ingestd.cli import main
+    from ingestd import __main__
 
+    sys.modules["__main__"] = __main__  # workers import it
     os.setsid()
+    _start_fork_server()
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for fd, of_process in ((nothing, 0), (log, 1), (log, 2)):
@@ -132,7 +137,28 @@ def _become_ingestd(order: dict[str, Any]) -> None:
     strikes = tuple(Strike(**strike) for strike in order["strikes"])
     install(Orders(Path(order["journal"]), strikes, order["mongod_pid"]))
     sys.argv = ["ingestd", *order["arguments"]]
-    main()
+    __main__.main()
+
+
+def _start_fork_server() -> None:
+    """A child, like any fork server; its workers need not import anything once more."""
+    os.environ["POLARS_MAX_THREADS"] = "1"  # as the daemon does before it starts workers
+    util.spawnv_passfds = _fork_into
+    forkserver.ensure_running()
+
+
+def _fork_into(_path: bytes, arguments: Sequence[str], fds: Sequence[int]) -> int:
+    """What the interpreter would do with these arguments, without starting one."""
+    pid = os.fork()
+    if pid == 0:
+        for fd in {int(name) for name in os.listdir("/proc/self/fd")} - {0, 1, 2, *fds}:
+            with suppress(OSError):
+                os.close(fd)
+        try:
+            exec(arguments[-1])
+        finally:
+            os._exit(0)
+    return pid
 
 
 if __name__ == "__main__":

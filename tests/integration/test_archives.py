@@ -234,6 +234,18 @@ async def test_what_was_unpacked_from_an_archive_that_is_gone_is_removed(world: 
     assert list(place.parent.iterdir()) == []
 
 
+async def test_what_is_left_when_all_files_of_an_archive_have_gone_is_removed_at_once(
+    world: World,
+) -> None:
+    """A crash just after the archive was moved."""
+    place = unpacked_by_a_crash(world)
+    (world.inbox / "a.zip").unlink()
+    for file in place.glob("*/*.csv"):
+        file.unlink()
+    await remove_leftovers(world.desk)
+    assert not place.exists()
+
+
 async def test_what_was_unpacked_stays_as_long_as_its_archive_does(world: World) -> None:
     place = unpacked_by_a_crash(world)
     await remove_leftovers(world.desk, -1)

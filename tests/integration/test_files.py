@@ -1,5 +1,6 @@
 """Files on a real file system: identity, leases, atomic writing, moves that can be repeated."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -23,6 +25,7 @@ from ingestd.files import (
     move,
     move_all,
     stat_of,
+    temporary_in,
     write_atomically,
 )
 
@@ -207,6 +210,34 @@ def test_a_write_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
+def test_what_killed_processes_left_is_removed_and_what_living_ones_write_stays(
+    tmp_path: Path,
+) -> None:
+    left, held = tmp_path / ".ingestd-0.tmp", tmp_path / ".ingestd-1.tmp"
+    left.write_bytes(b"half")
+    with held.open("xb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_atomically(tmp_path / "a.csv", [b"x"], replace=False)
+        assert names_in(tmp_path) == [held.name, "a.csv"]
+
+
+def test_a_file_that_was_taken_for_a_leftover_just_when_it_was_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process looks for leftovers between the two calls that make and lock a file."""
+    made: list[Path] = []
+
+    def remove_first(file: BinaryIO, operation: int) -> None:
+        made.append(Path(file.name))
+        if len(made) == 1:
+            made[0].unlink()
+
+    monkeypatch.setattr(fcntl, "flock", remove_first)
+    with temporary_in(tmp_path) as (path, _):
+        assert made == [made[0], path]
+        assert path.exists()
+
+
 def test_a_full_disk_is_unavailable_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the file size stands in for the full disk: the same path, another errno."""
     script = """
@@ -334,7 +365,7 @@ def test_a_copy_across_file_systems_does_not_overwrite(tmp_path: Path, elsewhere
     assert target.read_bytes() == b"other rows"
 
 
-def test_what_a_crash_left_of_a_copy_is_overwritten(tmp_path: Path, elsewhere: Path) -> None:
+def test_what_a_crash_left_of_a_copy_is_removed(tmp_path: Path, elsewhere: Path) -> None:
     """A process is killed in the middle of the copy; the next one ends with one whole file."""
     source, target = tmp_path / "a.csv", elsewhere / "a.csv"
     source.write_bytes(b"rows")
