@@ -83,7 +83,9 @@ _OTHER_CONTENT = {
     "/errors/{source_name}": _json(_array(_ref("rejection"))),
     "/errors/{source_name}/summary": _json(_array({"type": "object"})),
     "/sources": _json(_array({"type": "object"})),
-    "/metrics": {"*/*": {}},
+    "/metrics": {
+        kind: {"schema": _TEXT} for kind in ("text/plain", "application/openmetrics-text")
+    },
     "/docs": {"text/html": {}},
 }
 
