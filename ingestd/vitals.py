@@ -12,6 +12,7 @@ from ingestd.watch import NOBODY, PathProblem, Watcher
 _STALE_SCANS = 10
 """Rescan intervals without a scan after which watching counts as stuck (at least 30 s)."""
 
+_MOST_NAMED = 5
 _SLOW_HINT = (
     "is its disk busy, is it locked for a backup, do all members of its replica set keep up?"
 )
@@ -105,7 +106,19 @@ class Vitals:
         count = len(self.engine.workers.pids)
         details = {"running": count, "configured": self.engine.workers.count}
         is_ok = count > 0 or time.monotonic() - self._started_at < 30
-        return Check("workers", is_ok, "" if is_ok else "no worker runs", details=details)
+        reason = "" if is_ok else "no worker runs"
+        return Check("workers", is_ok, reason, details=details, notices=self._slow_chunks())
+
+    def _slow_chunks(self) -> list[str]:
+        """A worker that hangs is told long before it is given up."""
+        slow_s, limit_s = self.engine.workers.slow_s, self.engine.settings.refine.chunk_timeout
+        if not slow_s:
+            return []
+        names = ", ".join(repr(job.file.name) for job in self.pipeline.jobs[:_MOST_NAMED])
+        return [
+            f"a worker has been at one chunk for {slow_s:.0f} s, and is ended after {limit_s:g} s; "
+            f"loading: {names} (is there a step in python that does not end?)"
+        ]
 
     def _watching(self) -> Check:
         age_s = self.watcher.last_scan_age_s

@@ -36,6 +36,8 @@ _LAST_WORDS_S = 2.0
 
 _START_LIMIT_S = 5.0
 _WARM_LIMIT_S = 60.0
+_SLOW_PART = 0.25
+"""Of the time limit of a task: one that has taken so long is told."""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -102,6 +104,8 @@ class ProcessSlots:
         self._limits = limits
         self._slots = [_Slot(warm) for _ in range(count)]
         self._idle: asyncio.Queue[_Slot] = asyncio.Queue()
+        self._begun: dict[_Slot, float] = {}
+        """Since when (monotonic) each slot has been at its task."""
         self._gathering = asyncio.Lock()
 
     @property
@@ -113,6 +117,12 @@ class ProcessSlots:
     def pids(self) -> list[int]:
         """The process ids of the workers that are up."""
         return [slot.pid for slot in self._slots if slot.pid]
+
+    @property
+    def slow_s(self) -> float:
+        """For how long a worker has been at one task, if that is long enough to be told."""
+        longest_s = time.monotonic() - min(self._begun.values(), default=time.monotonic())
+        return longest_s if longest_s > self._limits.timeout_s * _SLOW_PART else 0.0
 
     @asynccontextmanager
     async def started(self) -> AsyncIterator["ProcessSlots"]:
@@ -187,9 +197,17 @@ class ProcessSlots:
         limit_s = self._limits.timeout_s
         with anyio.move_on_after(limit_s + _WARM_LIMIT_S):
             await slot.warmed()
-            with anyio.move_on_after(limit_s):
+            with anyio.move_on_after(limit_s), self._timed(slot):
                 return await slot.run(function, arguments)
         return None
+
+    @contextmanager
+    def _timed(self, slot: "_Slot") -> Iterator[None]:
+        self._begun[slot] = time.monotonic()
+        try:
+            yield
+        finally:
+            del self._begun[slot]
 
 
 class _Slot:

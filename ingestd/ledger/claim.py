@@ -76,7 +76,7 @@ def end_of(found: FoundFile, known: Document) -> Claim | None:
     is_same_place = path_in(known, "path") == found.path
     is_leaving = is_same_place and not known["is_put_away"]
     is_committed = state in COMMITTED
-    wait_s = _remaining_s(known.get("retry_at"))
+    wait_s = _remaining_s(known)
     if is_same_place and wait_s > 0 and not is_committed:
         return waiting(found, known, wait_s, known["error"])
     if is_leaving and (is_committed or known["archived_to"]):
@@ -93,8 +93,14 @@ def _put_away(found: FoundFile, known: Document, state: FileState) -> Claim:
     )  # fmt: skip
 
 
-def _remaining_s(retry_at: datetime | None) -> float:
-    return 0.0 if retry_at is None else (retry_at - now()) / timedelta(seconds=1)
+def _remaining_s(known: Document) -> float:
+    """Until a file is to be tried again: at once when the clock was set back since it failed, as
+    nobody knows how long ago that was."""
+    retry_at, failed_at, at = known.get("retry_at"), known["finished_at"], now()
+    if retry_at is None or at < failed_at:
+        return 0.0
+    seconds: float = (retry_at - at) / timedelta(seconds=1)
+    return seconds
 
 
 def waiting(found: FoundFile, known: Document, wait_s: float, error: Document) -> Claim:

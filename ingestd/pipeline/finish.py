@@ -19,6 +19,8 @@ from ingestd.pipeline.recovery import remove_undone
 from ingestd.records import ClaimedFile, Counts, FileState, Shape
 from ingestd.rejects import Refused
 
+_SECOND = timedelta(seconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Committed:
@@ -68,7 +70,7 @@ async def finish_all(desk: Desk, committed: Sequence[Committed]) -> list[Ended]:
     seen_at = now()
     outcomes = await put_away_all(desk, committed)
     return [
-        _ended(desk, one, outcome, (seen_at - one.file.found_at) / timedelta(seconds=1))
+        _ended(desk, one, outcome, max((seen_at - one.file.found_at) / _SECOND, 0.0))
         for one, outcome in zip(committed, outcomes, strict=True)
     ]
 

@@ -77,17 +77,20 @@ def test_a_file_whose_step_kills_or_hangs_its_worker_is_set_aside_and_others_go_
 ) -> None:
     (tmp_path / "bad_step.py").write_text(STEP)
     source = SOURCE.format(top="") + '\n[[transform]]\npython = "bad_step:act"\n'
-    daemon = new_daemon(source, refine__chunk_timeout=1)
+    daemon = new_daemon(source, refine__chunk_timeout=2)
     daemon.prefix = ("env", f"PYTHONPATH={tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     daemon.start()
     for n, note in enumerate(["die", "good", "hang", "good"]):
         daemon.drop(f"orders/{note}-{n}.csv", orders_text(5, 10 * n + 1, note))
+    (notice,) = daemon.wait_for(lambda: daemon.check("workers").get("notices"), "the notice")
+    assert "is ended after 2 s" in notice
+    assert "'hang-2.csv'" in notice
     daemon.wait_for_file("good-1.csv")
     daemon.wait_for_file("good-3.csv")
     died = daemon.wait_for_file("die-0.csv", "failed")
     hung = daemon.wait_for_file("hang-2.csv", "failed")
     assert "died" in died["error"]["message"]
-    assert "longer than 1 s" in hung["error"]["message"]
+    assert "longer than 2 s" in hung["error"]["message"]
     assert "refine.chunk_timeout" in hung["error"]["hint"]
     require_well(daemon)
     assert daemon.log("worker replaced")

@@ -322,6 +322,17 @@ async def test_a_file_that_is_tried_again_waits_its_time_also_after_a_restart(
     assert again.error == ERROR
 
 
+async def test_a_file_that_failed_before_the_clock_was_set_back_is_tried_again_at_once(
+    ledger: Ledger, mongo: Mongo
+) -> None:
+    failed = await claim(ledger)
+    await fail(ledger, failed)
+    tomorrow = now() + timedelta(hours=10)
+    later = {"finished_at": tomorrow, "retry_at": tomorrow + timedelta(minutes=5)}
+    await mongo.update("files", {"_id": failed.file.file_id}, {"$set": later})
+    assert (await claim(ledger)).verdict is Verdict.LOAD
+
+
 async def test_failures_count_on_while_a_file_is_tried_again(ledger: Ledger) -> None:
     for failures in range(1, 4):
         ending = Ending(FileState.FAILED, ERROR, failures, retry_at=now() - timedelta(seconds=1))
