@@ -106,6 +106,14 @@ class Actions:
         with self._leases.holding(entry["doing"]["token"]):
             yield
 
+    async def require(self, entry: Document) -> None:
+        """Before rows are written or removed: nobody may have taken up what is in hand.
+
+        Raises:
+            FileTaken: the lease had ended, and somebody has.
+        """
+        await self._leases.require_held(entry["doing"]["token"], entry["name"])
+
     async def finish(self, entry: Document, fields: Document) -> Document:
         """Everything is done; whoever was overtaken by another that did the same changes nothing.
 

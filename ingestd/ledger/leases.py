@@ -118,10 +118,14 @@ class Leases:
         Raises:
             FileTaken: the lease had ended, and somebody has.
         """
+        await self.require_held(file.file_id, file.name)
+
+    async def require_held(self, key: str, name: str) -> None:
+        """The same for what is done with a file of that name."""
         if time.monotonic() - self._renewed_at >= self.lease_s:
             await self.assure()
-        if file.file_id not in self._held:
-            raise taken(file)
+        if key not in self._held:
+            raise taken(name)
 
     async def assure(self) -> None:
         """Have a lease that lasts for a while; asks the server at every third of it at most."""
@@ -148,11 +152,17 @@ class Leases:
 
     async def _let_go_of_lost(self) -> None:
         """This process was paused, or MongoDB was away: files may have been taken over."""
-        match = {"_id": {"$in": list(self._held)}, "owner.id": self.me.id}
-        left = await self._mongo.patiently(
-            "looking for files", lambda: self._mongo.find(FILES, match, projection={"_id": 1})
+        held, mine = {"$in": list(self._held)}, self.me.id
+        files = await self._find_keys("_id", {"_id": held, "owner.id": mine})
+        doing = {"doing.action": {"$gt": ""}, "doing.token": held, "doing.owner.id": mine}
+        actions = await self._find_keys("doing", doing)
+        self._held &= {*files, *(action["token"] for action in actions)}
+
+    async def _find_keys(self, field: str, match: Document) -> list[Any]:
+        found = await self._mongo.patiently(
+            "looking for files", lambda: self._mongo.find(FILES, match, projection={field: 1})
         )
-        self._held &= {entry["_id"] for entry in left}
+        return [entry[field] for entry in found]
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -235,6 +245,6 @@ class Leases:
         )
 
 
-def taken(file: ClaimedFile) -> FileTaken:
+def taken(name: str) -> FileTaken:
     """Whoever has taken the file up goes on with it."""
-    return FileTaken(f"another ingestd has taken up {file.name}", "it goes on there")
+    return FileTaken(f"another ingestd has taken up {name}", "it goes on there")

@@ -157,7 +157,7 @@ class Ledger:
             "finishing a file", lambda: self._mongo.update_together(FILES, changes)
         )
         if not is_done:
-            raise taken(file)
+            raise taken(file.name)
         return FileState(done["state"])
 
     async def commit_all(self, commits: Sequence[Commit]) -> list[FileState | Exception]:
@@ -319,7 +319,7 @@ class Ledger:
 
     async def _advance(self, file: ClaimedFile, fields: Document) -> None:
         if not await self._set("writing the ledger", _attempt(file), fields):
-            raise taken(file)
+            raise taken(file.name)
 
 
 def _put_away(path: Path | None) -> list[Document]:

@@ -43,6 +43,7 @@ async def replay(desk: Desk, file: str, by: str) -> Document:
         UnknownFile, ActionRefused: it is not loaded.
         FileRefused, FileUnavailable: its original is not there, or is another file by the rules
             of today.
+        FileTaken: this process was not heard of for so long that another one goes on with it.
     """
     entry = await find_file(desk, file)
     source_of(desk, entry)
@@ -107,14 +108,12 @@ class _Replay:
         refined = await run_twice(
             desk.workers, refine_rows, self.original.plan, chunk, rows, repeats
         )
+        await desk.ledger.actions.require(self.entry)
         refused = await self._store(chunk, refined)
         failed = {error["row"] for error in decoded(refused.documents)}
-        if (
-            failed and self.original.source.load.mode == "insert"
-        ):  # stored by a replay that was cut off
-            await desk.loader.remove_rows(
-                self.original.source.name, self.entry["_id"], sorted(failed)
-            )
+        source = self.original.source
+        if failed and source.load.mode == "insert":  # stored by a replay that was cut off
+            await desk.loader.remove_rows(source.name, self.entry["_id"], sorted(failed))
         await desk.rejects.refuse_again(refused)
         stored = self._rows_in(refined) - failed
         await self._close(sorted(stored), "document")

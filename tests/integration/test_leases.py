@@ -11,11 +11,21 @@ from typing import Any
 
 import anyio
 import pytest
-from pipeline_world import InThread, Result, World, many, opened, stop_after_a_chunk
+from pipeline_world import (
+    InThread,
+    Result,
+    World,
+    many,
+    opened,
+    source,
+    stop_after_a_chunk,
+)
 
+from ingestd.errors import FileTaken
 from ingestd.ledger import THIS_PROCESS, Action, Asked, Claim, Owner, Verdict, Wanted, now
 from ingestd.ledger.runs import Runs
 from ingestd.records import COMMITTED, FoundFile
+from ingestd.wayback import replay, undo
 
 OTHER = Owner("other", "elsewhere", 4711)
 ROWS = many(3000)
@@ -170,6 +180,44 @@ async def test_who_wakes_up_too_late_stores_moves_and_records_nothing_more(
         assert [known["attempts"] for known in world.files] == [2]
         assert takeovers(world) == 1
         assert world.blocked() + late.blocked() == []
+
+
+async def test_a_replay_that_wakes_up_too_late_changes_nothing_more(
+    world: World, other: World
+) -> None:
+    """Its rows were replayed by another process, and may have been undone since."""
+    await world.load("a.csv", ROWS)
+    lax, workers = source(validation_rules={"amount": {"min": -1}}), Paused()
+    late = other.configured(lax).with_workers(workers)
+    async with anyio.create_task_group() as group:
+        group.start_soon(replay_in_vain, late)
+        await workers.is_stopped.wait()
+        die(late)
+        late.desk.ledger.leases.lease_s = 0.001  # it is over there, too
+        await world.configured(lax).recover()
+        assert len(world.ids()) == 3000
+        await undo(world.desk, "a.csv", "ada")
+        before = everything(world)
+        workers.goes_on.set()
+    assert everything(world) == before
+    assert world.ids() == []
+
+
+async def replay_in_vain(late: World) -> None:
+    with pytest.raises(FileTaken, match=r"another ingestd has taken up a\.csv"):
+        await replay(late.desk, "a.csv", "ada")
+
+
+async def test_an_action_whose_lease_lapsed_goes_on_as_long_as_nobody_wants_it(
+    world: World,
+) -> None:
+    await world.load("a.csv", ROWS)
+    ledger, asked = world.desk.ledger, Asked(Action.DISMISS, "ada")
+    begun = await ledger.actions.begin(world.files[0]["_id"], asked, COMMITTED, {})
+    with ledger.actions.in_hand(begun):
+        lapse(world, ledger.leases.me)
+        ledger.leases.lease_s = 0.001
+        await ledger.actions.require(begun)
 
 
 async def offer(world: World, file: FoundFile, answers: list[Any]) -> None:
