@@ -13,6 +13,7 @@ from benchmarks.processes import CommandFailed
 Milliseconds = list[float]
 
 _RATE_PER_S = 50
+_AGAIN_S = 0.1
 _CHOSEN = Random(7)
 
 
@@ -51,11 +52,18 @@ async def _time_pages(url: str, count: int) -> tuple[Milliseconds, str]:
 
 
 async def _time_page(http: aiohttp.ClientSession, url: str, following: list[str]) -> float:
+    """Until the page is there: who is told to come again in a moment waits as well."""
     started = time.perf_counter()
+    while not await _read_page(http, url, following):
+        await asyncio.sleep(_AGAIN_S)
+    return 1000 * (time.perf_counter() - started)
+
+
+async def _read_page(http: aiohttp.ClientSession, url: str, following: list[str]) -> bool:
     async with http.get(url) as response:
         body = await response.read()
-        if response.status != 200:
+        if response.status not in (200, 429):
             raise CommandFailed(f"{url}: {response.status} {body[:500]!r}")
         if link := response.links.get("next"):
             following.append(str(link["url"]))
-    return 1000 * (time.perf_counter() - started)
+        return response.status == 200
