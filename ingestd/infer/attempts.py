@@ -35,7 +35,7 @@ class Read:
 
     @cached_property
     def decision(self) -> Decision:
-        return decide(self.evidence)
+        return decide(self.evidence, self.layout.dialect.delimiter)
 
     @property
     def faults(self) -> Counter[str]:
@@ -114,7 +114,7 @@ class Reader:
         except FileRefused as refusal:
             if not shared.is_named:
                 raise
-            by_place = [replace(own, header_fault=refusal.message) for own in layouts]
+            by_place = [own.by_place(refusal.message) for own in layouts]
         return self._read_as(shared_layout(by_place, self.files), by_place)
 
     def _read_as(self, shared: Layout, layouts: Sequence[Layout]) -> Read:
@@ -130,7 +130,10 @@ class Reader:
 
     def _read_otherwise(self, layout: Layout) -> Iterator[Read]:
         """The same in the other dialects that are possible."""
+        is_quoting = layout.dialect.is_quoting(self.samples[0].start)
         for dialect in layout.dialect.alternatives():
+            if is_quoting and dialect.quote != layout.dialect.quote:
+                continue
             with suppress(FileRefused):
                 yield self._read(layout_in(self.samples[0], dialect))
 

@@ -76,9 +76,9 @@ class Decision:
     csv: dict[str, Any]
 
 
-def decide(gathered: Sequence[Evidence]) -> Decision:
+def decide(gathered: Sequence[Evidence], delimiter: str = ",") -> Decision:
     """The narrowest types that all values fit, and what they have to be read with."""
-    style = _number_style(gathered)
+    style = _number_style(gathered, delimiter)
     columns = _typed(gathered, style)
     csv: dict[str, Any] = {
         option: mark
@@ -92,7 +92,7 @@ def decide(gathered: Sequence[Evidence]) -> Decision:
 
 def typed_columns(gathered: Sequence[Evidence]) -> list[Column]:
     """The narrowest types that all values fit, where nothing else has to be said."""
-    return _typed(gathered, _number_style(gathered))
+    return _typed(gathered, _number_style(gathered, ","))
 
 
 def _typed(gathered: Sequence[Evidence], style: "_Style") -> list[Column]:
@@ -140,18 +140,24 @@ class _Style:
     is_doubtful: bool
 
 
-def _number_style(gathered: Sequence[Evidence]) -> _Style:
+def _number_style(gathered: Sequence[Evidence], delimiter: str) -> _Style:
     """How most columns of numbers write them.
 
-    Where ``1,234`` is all that is seen, it is taken for a thousand, not for one and a fraction.
+    Where ``1,234`` is all that is seen, it is taken for a thousand, not for one and a fraction, and
+    ``1.234`` for one and a fraction. Between semicolons it is the other way round: whoever writes
+    these needs the comma for fractions.
     """
     numbers = [kinds for evidence in gathered if (kinds := _numbers_in(evidence))]
     fits = [
         sum(any(kind.is_of_style(*style) for kind in kinds) for kinds in numbers)
         for style in NUMBER_STYLES
     ]
-    best = NUMBER_STYLES[fits.index(max(fits))]
-    return _Style(best, best == (".", ",") and max(fits) == fits[NUMBER_STYLES.index((",", ""))])
+    equal = [style for style, fit in zip(NUMBER_STYLES, fits, strict=True) if fit == max(fits)]
+    has_marks = any(all(kind.style for kind in kinds) for kinds in numbers)
+    commas = [style for style in equal if style[0] == ","]
+    best = commas[0] if commas and has_marks and delimiter == ";" else equal[0]
+    is_doubtful = bool(commas) and len(commas) < len(equal) and has_marks
+    return _Style(best, is_doubtful and (delimiter != "," or best == (".", ",")))
 
 
 def _numbers_in(evidence: Evidence) -> list[Kind]:
@@ -180,8 +186,12 @@ def _column(evidence: Evidence, style: _Style, is_day_first: bool | None) -> Col
         for option, mark, of_file in zip(_STYLE, kind.style or (), style.marks, strict=False)
         if not kind.is_of_style(*style.marks) and mark != of_file
     }
-    is_doubtful = style.is_doubtful and kind.style == style.marks
-    doubts = ("AMBIGUOUS: taken for thousands, not for fractions",) if is_doubtful else ()
+    has_other = len({other.style[0] for other in kinds if other.is_number and other.style}) > 1
+    is_doubtful = style.is_doubtful and has_other and kind.is_of_style(*style.marks)
+    meant = (
+        ("thousands", "fractions") if kind.style and kind.style[1] else ("fractions", "thousands")
+    )
+    doubts = (f"AMBIGUOUS: taken for {meant[0]}, not for {meant[1]}",) if is_doubtful else ()
     return Column(evidence, kind, doubts, own)
 
 

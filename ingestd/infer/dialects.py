@@ -13,15 +13,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import StringIO
 
+from ingestd.infer.damage import Mended, mend
+
 _DELIMITERS = (
     ",", ";", "\t", "|", ":", "^", "~", "\x01", "\x1f", "\x1e", "#", "&", "*", "!",
-    ", ", "; ", " ",
+    ", ", "; ", " ", "\u00a6", "\u00a7", "\u00fe", "\u2022", "\u2502",
 )  # fmt: skip
 """The usual first: among equals the earlier one wins."""
-_LONG_DELIMITER = re.compile(r"[|:~$@#^*&%!+=-]{2,4}")
+_LONG_DELIMITER = re.compile(r"[|:~$@#^*&%!+=;,<>-]{2,4}")
 _STAND_IN = "\ue000"
 """A private character: Python's reader knows only delimiters of one."""
 MOST_RECORDS = 400
+_LINES_OF_RECORD = 4
+"""At most, but for a few of them."""
 
 _PLAUSIBLE = re.compile(
     r"""(?x)
@@ -51,7 +55,7 @@ class Dialect:
 
     def records(self, text: str, most: int = MOST_RECORDS) -> Iterator["Record"]:
         """The first records of a text; lines without content are none."""
-        delimiter = self.delimiter
+        delimiter, text = self.delimiter, self._mended(_beginning_of(text, most)).text
         if len(delimiter) > 1:
             text, delimiter = text.replace(delimiter, _STAND_IN), _STAND_IN
         reader = csv.reader(
@@ -69,6 +73,34 @@ class Dialect:
                 line = reader.line_num
                 if not most:
                     return
+
+    def is_quoting(self, text: str) -> bool:
+        """Whether quotes mean something: more records have them as they should be than not."""
+        mended = self._mended(_beginning_of(text, MOST_RECORDS))
+        return mended.quoted > mended.damaged
+
+    def damaged_share(self, text: str) -> float:
+        """Of the first lines, how many have quotes that are amiss."""
+        beginning = _beginning_of(text, MOST_RECORDS)
+        return self._mended(beginning).damaged / max(1, beginning.count("\n"))
+
+    def _mended(self, text: str) -> Mended:
+        is_plain = len(self.delimiter) == 1 and self.delimiter.isascii()
+        if not self.quote or self.escape != "doubled" or not is_plain:
+            return Mended(text, 0, 0)
+        return mend(text, self.delimiter, self.quote)
+
+
+def _beginning_of(text: str, records: int) -> str:
+    """Lines enough for so many records; all of them where it is a negative number."""
+    if records < 0:
+        return text
+    end = -1
+    for _ in range(_LINES_OF_RECORD * records):
+        end = text.find("\n", end + 1)
+        if end < 0:
+            return text
+    return text[: end + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +123,8 @@ def guess_dialect(text: str) -> Dialect:
     widths = Counter(len(record.cells) for record in best.records(text))
     if max(widths, key=lambda width: widths[width], default=1) > 1:
         return _lengthened(best, text)
+    if (longer := _lengthened(replace(best, delimiter=""), text)).delimiter:
+        return longer
     unused = (delimiter for delimiter in _DELIMITERS if delimiter not in text)
     return replace(best, delimiter=next(unused, best.delimiter))
 
@@ -108,14 +142,17 @@ def _possible(text: str) -> Iterator[Dialect]:
 def _with_quotes(delimiter: str, text: str) -> Iterator[Dialect]:
     """Quotes count where one stands beside a delimiter or a line end."""
     is_quoted = False
-    for quote in ('"', "'"):
+    for quote in ('"', "'", "`"):
         beside = rf"(?m)(?:^|{re.escape(delimiter)}){quote}|{quote}(?:$|{re.escape(delimiter)})"
         if re.search(beside, text):
             is_quoted = True
             yield Dialect(delimiter, quote)
             if f"\\{quote}" in text:
                 yield Dialect(delimiter, quote, "\\")
-    yield Dialect(delimiter, "" if is_quoted or '"' in text else '"')
+    if not Dialect(delimiter).is_quoting(text):
+        yield Dialect(delimiter, "" if is_quoted or '"' in text else '"')
+    elif not is_quoted:
+        yield Dialect(delimiter)
 
 
 def _score(text: str, dialect: Dialect) -> float:
@@ -127,15 +164,18 @@ def _score(text: str, dialect: Dialect) -> float:
     regular = sum(n * max(width - 1, 1e-3) / width for width, n in widths.items())
     cells = [cell for record in records for cell in record.cells]
     plausible = sum(_PLAUSIBLE.fullmatch(cell.strip()) is not None for cell in cells)
-    return regular / len(widths) / len(records) * max(plausible, 1e-3) / len(cells)
+    sound = 1 - dialect.damaged_share(text) / 2  # the damage shows in the other two, too
+    return sound * regular / len(widths) / len(records) * max(plausible, 1e-3) / len(cells)
 
 
 def _lengthened(dialect: Dialect, text: str) -> Dialect:
-    """``||`` or ``~|~`` where that gives a table without any exception."""
+    """``||`` or ``=>`` where that gives a table without any exception."""
     runs = Counter(found[0] for found in _LONG_DELIMITER.finditer(text))
     for run, _ in runs.most_common(3):
         longer = replace(dialect, delimiter=run)
         widths = {len(record.cells) for record in longer.records(text)}
-        if dialect.delimiter in run and len(widths) == 1 and widths != {1}:
+        # "1,,3" has a column that is empty, but "1,,2,,3" rather none
+        least = 3 if set(run) <= {*dialect.delimiter} else 2
+        if dialect.delimiter in run and len(widths) == 1 and min(widths) >= least:
             return longer
     return dialect

@@ -16,7 +16,7 @@ from ingestd.infer.dialects import Record, guess_dialect
 from ingestd.infer.encodings import Encoding
 from ingestd.infer.evidence import Evidence
 from ingestd.infer.names import storable_names
-from ingestd.infer.outline import draw_outline
+from ingestd.infer.outline import draw_outline, find_comments
 from ingestd.infer.rows import Extent, Reading
 from ingestd.infer.samples import Sample
 from ingestd.infer.told import Findings
@@ -48,9 +48,10 @@ class Places:
 
 def is_undelimited(sample: Sample) -> bool:
     """Whether nothing but blanks, several of them somewhere, stands between values."""
-    dialect = guess_dialect(sample.start)
-    is_single = all(len(record.cells) == 1 for record in dialect.records(sample.start))
-    return "  " in sample.start.strip() and (is_single or dialect.delimiter == " ")
+    text = find_comments(sample.start).text
+    dialect = guess_dialect(text)
+    is_single = all(len(record.cells) == 1 for record in dialect.records(text))
+    return "  " in text.strip() and (is_single or dialect.delimiter == " ")
 
 
 def find_places(sample: Sample) -> Places | None:

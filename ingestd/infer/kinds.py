@@ -143,6 +143,7 @@ def possible_kinds(text: str, name: str) -> list[Kind]:
     kinds += _signed_numbers(text)
     kinds += _moments(text)
     kinds += _LAST
+    kinds += _JSON if text[:1] in ("[", "{", '"') else ()
     return [kind for kind in kinds if re.fullmatch(kind.shape, text)]
 
 
@@ -221,5 +222,5 @@ _LAST = (
     _kind("[0-9]{2}:.*", "time"),
     *(_kind(shape, "time", format=time) for time, shape in _TIMES),
     _kind("[+-]?P.*", "duration"),
-    _kind(r"(?s:[\[{].*)", "json"),
 )
+_JSON = (_kind(r'(?s:[\[{"].*|-?[0-9][0-9.eE+-]*|true|false)', "json"),)

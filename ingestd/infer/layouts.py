@@ -15,7 +15,7 @@ from ingestd.infer.outline import (
     without_comments,
 )
 from ingestd.infer.samples import CR_CR_LF, Sample, lines_of
-from ingestd.infer.summaries import skipped_beginnings
+from ingestd.infer.summaries import is_rule, skipped_beginnings
 
 _ALL = -1
 _SEPARATOR_LINE = re.compile(r'\A"?sep=(.{1,16}?)"?\n', re.IGNORECASE)
@@ -61,6 +61,12 @@ class Layout:
         """The columns that have another name in the file."""
         named = zip(self.columns, self.names, strict=True) if self.is_named else ()
         return {column: name for column, name in named if name != column}
+
+    def by_place(self, header_fault: str) -> "Layout":
+        """The same without the header, for this reason: of all fields of the rows."""
+        outline = replace(self.outline, names=self.outline.every_name)
+        columns = storable_names(outline.names or ("",) * outline.width)
+        return replace(self, outline=outline, columns=columns, header_fault=header_fault)
 
     def with_names(self, names: Sequence[str]) -> "Layout":
         """The same with some of its columns only; all of them where they have no names."""
@@ -110,7 +116,8 @@ def layout_in(sample: Sample, dialect: Dialect) -> Layout:
     commented = find_comments(text)
     if commented.prefix and _is_header_marked(text, commented, dialect):
         commented = Commented("", text)
-    outline = draw_outline(list(dialect.records(commented.text)), commented.prefix)
+    records = [record for record in dialect.records(commented.text) if not is_rule(record)]
+    outline = draw_outline(records, commented.prefix)
     return Layout(
         dialect, outline, sample.encoding.name,
         storable_names(outline.names or ("",) * outline.width),

@@ -1,15 +1,19 @@
 """What stands above the rows of a table: lines before it, and its header."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingestd.infer.cells import cell_of
 from ingestd.infer.dialects import Record
 from ingestd.infer.headers import count_header_lines, names_in
 from ingestd.infer.samples import lines_of
 
 _MOST_PREAMBLE_LINES = 100
 _COMMENTS = ("#", "%", "//", "--")
+_RULE_ABOVE = re.compile(r"\+[-=+]{2,}\+\s*")
+"""Of a table as databases print it. Its rows begin with other characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class Outline:
     data_line: int
     """Physical lines before the first row."""
     names: tuple[str, ...]
-    """One for each column, or none."""
+    """One for each column that is used, or none."""
+    every_name: tuple[str, ...]
+    """One for each field of the rows, or none."""
     width: int
     """Columns."""
     is_aligned: bool
@@ -46,6 +52,8 @@ def find_comments(text: str) -> Commented:
     lines = lines_of(text)
     first = next((line for line in lines if line.strip()), "")
     prefix = next((prefix for prefix in _COMMENTS if first.startswith(prefix)), "")
+    if _RULE_ABOVE.fullmatch(first):
+        prefix = "+"
     return without_comments(text, prefix)
 
 
@@ -65,14 +73,32 @@ def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
     header_lines = count_header_lines(table, width)
     header, body = table[:header_lines], table[header_lines:]
     before = records[start - 1].last_line if start else 0
-    names = names_in(header, body, width)
+    all_names = names_in(header, body, width)
+    names = _used(all_names, body)
+    most = max([len(names) or width, *(len(record.cells) for record in header[-1:])])
     return Outline(
         comment=comment, skip_lines=before, header_lines=header_lines,
         data_line=header[-1].last_line if header else before,
-        names=names, width=len(names) or width,
-        is_aligned=not header or len(header[-1].cells) >= width,
-        has_blank_extras=any(_has_blank_extras(record, len(names) or width) for record in body),
+        names=names, every_name=all_names, width=len(all_names) or width,
+        is_aligned=not header or len(header[-1].cells) >= len(names),
+        has_blank_extras=any(_has_blank_extras(record, most) for record in body),
     )  # fmt: skip
+
+
+def _used(names: tuple[str, ...], body: Sequence[Record]) -> tuple[str, ...]:
+    """Without columns that have neither name nor value, which delimiters around rows make.
+
+    A single one is left where it is, unless it is the last: it may be that of row numbers.
+    """
+    rows = [record for record in body if 2 * len(record.cells) > len(names)]
+    named = [
+        place for place, name in enumerate(names)
+        if name or any(cell_of(row, place) for row in rows)
+    ]  # fmt: skip
+    if names.count("") == 1:
+        named = [*range(max(named, default=-1) + 1)]
+    used = tuple(names[place] for place in named)
+    return used if len(set(used)) == len(used) else names
 
 
 def _width(records: Sequence[Record]) -> int:

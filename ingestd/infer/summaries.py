@@ -14,12 +14,14 @@ _LONGEST_BEGINNING = 40
 _TOTAL = re.compile(
     r"(?i)(?:(?:sub|grand|all)[ -]?|zwischen|gesamt)?"
     r"(?:totals?|total[ei]s?|totaal|sum|summe|gesamt|insgesamt|somme|suma|soma|итого|всего)\b"
+    r"|(?:average|mean|avg|durchschnitt|mittelwert|moyenne|promedio)\b"
     r"|合計|小計|総計"
 )
 _SENTENCE = re.compile(r":|\s\S+\s|\A[^\w\s]|\A\d[\d.,]*\s+[^\W\d]")
 """What hardly is a cut-off row, or a row of a single value."""
 _BEGINNING = re.compile(r"[^:\r\n]{0,40}:|[^\r\n]*")
 _BEFORE_NUMBER = re.compile(r"(\D*[^\W\d]\D*)\d.*")
+_RULE = re.compile(r"[:+|]?[-=_]+[-=_+:|]*")
 _UNTOLD = " \t([#-,;/\"'"
 """What a beginning need not end with."""
 
@@ -42,13 +44,21 @@ def skipped_beginnings(
 
     None of the others begins so. A last record that is cut off is a row, unless it is a sentence.
     """
+    rules = {_first_text(record)[:3] for record in records if is_rule(record)}
+    records = [record for record in records if not is_rule(record)]
     table = _table(records, width)
     below = _footer(records, table, is_cut_off=is_cut_off)
     rows = records[: len(records) - len(below)]
     totals = [record for record in rows if _is_total(record, table)]
-    texts = shortest(filter(None, map(_beginning, (*totals, *below))))
+    texts = shortest([*sorted(rules), *filter(None, map(_beginning, (*totals, *below)))])
     others = [_first_text(record).casefold() for record in rows if record not in totals]
     return tuple(text for text in texts if not any(o.startswith(text.casefold()) for o in others))
+
+
+def is_rule(record: Record) -> bool:
+    """Whether it is a line between a header and rows, drawn with dashes: ``|---|:---:|``."""
+    filled = [cell.strip() for cell in record.cells if cell.strip()]
+    return all(map(_RULE.fullmatch, filled)) and any(len(cell) > 2 for cell in filled)
 
 
 def shortest(texts: Iterable[str]) -> tuple[str, ...]:
@@ -96,7 +106,8 @@ def _is_note(record: Record, table: _Table) -> bool:
     if table.width == 1 or is_value(record, 0):
         return False
     is_sentence = _SENTENCE.search(cell_of(record, 0)) is not None
-    if len(record.cells) < (table.width if is_sentence else max(table.width / 2, 2)):
+    is_telling = is_sentence or 0 in table.valued
+    if len(record.cells) < (table.width if is_telling else max(table.width / 2, 2)):
         return True
     is_single = len(filled) == 1 and not is_value(record, filled[0])
     is_misplaced = is_single and filled[0] in table.valued
@@ -119,8 +130,7 @@ def _is_total(record: Record, table: _Table) -> bool:
 def _beginning(record: Record) -> str:
     """As much of its first text as other files have, too: up to a colon or a number."""
     begun = _BEGINNING.match(_first_text(record))
-    text = begun[0] if begun else ""
-    text = text.partition('"')[0]
+    text = begun[0].lstrip("'\"").partition('"')[0] if begun else ""
     if number := _BEFORE_NUMBER.fullmatch(text):
         text = number[1].rstrip(_UNTOLD)
     if len(text) > _LONGEST_BEGINNING:

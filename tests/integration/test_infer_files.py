@@ -328,6 +328,30 @@ def test_files_with_and_without_totals_and_notes_are_one_feed(sample: Any) -> No
         assert len(documents_of(path, source)) == path.read_text().count("2024-")
 
 
+@pytest.mark.parametrize(
+    "damaged", ['9,"Ada,"Ulm"', '9,"Ada","Ulm', '9,"A"da","Ulm"'], ids=["open", "last", "stray"]
+)
+@pytest.mark.parametrize("place", [0, 3])
+def test_one_damaged_quote_costs_its_row_and_no_other_their_quotes(
+    sample: Any, damaged: str, place: int
+) -> None:
+    rows = ['1,"Bob","Bonn"', '2,"E, ve","Nice"', '3,"Cyd","Rome"']
+    path = sample("\n".join(["id,name,city", *rows[:place], damaged, *rows[place:], ""]))
+    source = inferred_from(path).source
+    assert source.csv.quote == '"'
+    assert [(row["id"], row["name"]) for row in documents_of(path, source)] == [
+        (1, "Bob"), (2, "E, ve"), (3, "Cyd"),
+    ]  # fmt: skip
+    assert len(rejections_of(path, source)) == 1
+
+
+def test_numbers_that_may_be_thousands_or_fractions_are_told(sample: Any) -> None:
+    for delimiter, meant in ((";", "thousands"), ("\t", "fractions")):
+        told = inferred_from(sample(f"id{delimiter}v\n1{delimiter}1.234\n2{delimiter}2.345\n"))
+        assert f"AMBIGUOUS: taken for {meant}" in told.toml
+    assert "AMBIGUOUS" not in inferred_from(sample("id,v\n1,1.234\n2,2.345\n")).toml
+
+
 def test_a_total_between_rows_is_none_and_a_row_that_is_called_so_is_one(sample: Any) -> None:
     rows = "North,3,1.5\nSubtotal,,1.5\nSouth,4,2.0\nSubtotal:,,2.0\n"
     assert inferred_from(sample("region,n,amount\n" + rows)).source.csv.skip_rows == ("Subtotal",)

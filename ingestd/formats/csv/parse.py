@@ -153,7 +153,8 @@ class Parser:
         for index in np.flatnonzero(part.counts > expected).tolist():
             if index not in left_out:
                 extra = split_text(part.lines.record(index), self.dialect)[expected:]
-                yield part.chunk.first + index, json.dumps(extra, ensure_ascii=False)
+                if any(extra):  # delimiters alone end a line, and keep nothing
+                    yield part.chunk.first + index, json.dumps(extra, ensure_ascii=False)
 
 
 def _place(index: int) -> str:

@@ -11,7 +11,7 @@ from ingestd.formats.csv.dialect import Dialect
 from ingestd.formats.csv.lines import Lines
 
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
-_BEFORE = " \t\ufeff"
+_BEFORE = " \t\ufeff\"'"
 _LOWER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
 """Of ASCII alone, as in ``bytes.lower``."""
 
