@@ -54,8 +54,8 @@ async def _time_pages(url: str, count: int) -> tuple[Milliseconds, str]:
 async def _time_page(http: aiohttp.ClientSession, url: str, following: list[str]) -> float:
     """Until the page is there: who is told to come again in a moment waits as well."""
     started = time.perf_counter()
-    while not await _read_page(http, url, following):
-        await asyncio.sleep(_AGAIN_S)  # noqa: ASYNC110 - it is another process that gets ready
+    while not await _read_page(http, url, following):  # noqa: ASYNC110 - of another process
+        await asyncio.sleep(_AGAIN_S)
     return 1000 * (time.perf_counter() - started)
 
 
