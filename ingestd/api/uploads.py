@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from ingestd.config.quantities import parse_duration
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileUnavailable, StoreAway
 from ingestd.files import Incoming, file_id
-from ingestd.ledger import FILES, now
+from ingestd.ledger import FILES, Asking, Trail, now
 from ingestd.mongo import Document
 from ingestd.records import UNFINISHED
 from ingestd.watch.patterns import compile_names, compile_pattern
@@ -49,6 +50,7 @@ async def put_file(request: web.Request) -> web.Response:
     if source.done_marker is not None:
         target.with_name(target.name + source.done_marker).touch()
     context.events.file_received(source.name, target, incoming.size_bytes, asked_by(request))
+    await _note(request, incoming)
     entry = await _ended(context, source.name, target.name, since, wait_s)
     if entry is not None:
         return json_response(await receipt(context.desk, entry["_id"]))
@@ -104,6 +106,19 @@ def _bad_name(source: SourceSpec, detail: str) -> RequestRefused:
     members = {"file_pattern": source.file_pattern}
     hint = "a plain name that fits the pattern, without directories and dots in front"
     return RequestRefused(ProblemDocument(400, "bad-name", "Bad file name", detail, hint, members))
+
+
+async def _note(request: web.Request, incoming: Incoming) -> None:
+    """Leave it in the audit trail. While MongoDB is away only the log tells of it: a file that is
+    safe in the inbox is not refused for that."""
+    context, digest = request.app[CONTEXT], incoming.sha256.hex()
+    asked = Asking(
+        identity=uuid.uuid4().hex, by=asked_by(request), what=f"PUT {request.path}",
+        fingerprint=digest, options=f'{{"size_bytes": {incoming.size_bytes}}}',
+    )  # fmt: skip
+    if context.mongo.is_away_since is None:
+        with suppress(StoreAway):
+            await Trail(context.mongo, context.settings.keep_audit).note(asked, 202)
 
 
 # receiving

@@ -45,14 +45,10 @@ class Trail:
 
         One that was cut off is begun anew.
         """
-        at = now()
-        record = {
-            "_id": asked.identity, "by": asked.by, "at": at, "what": asked.what,
-            "fingerprint": asked.fingerprint, "options": asked.options, "status": None,
-            "answer": None, "failed_with": None, "expires_at": at + self._keep,
-        }  # fmt: skip
+        record = self._record_of(asked)
         if await self._mongo.insert_missing(TRAIL, [record]):
             return None
+        at = record["at"]
         cut_off = {
             "_id": asked.identity, "fingerprint": asked.fingerprint, "status": None,
             "$or": [{"at": {"$lt": at - _CUT_OFF_AFTER}}, {"failed_with": {"$ne": None}}],
@@ -60,6 +56,20 @@ class Trail:
         if await self._mongo.update(TRAIL, cut_off, {"$set": {"at": at, "failed_with": None}}):
             return None
         return await self._mongo.find_one(TRAIL, {"_id": asked.identity})
+
+    async def note(self, asked: Asking, status: int) -> None:
+        """Record what was asked for and done already."""
+        record = self._record_of(asked)
+        done = {"status": status, "ended_at": record["at"]}
+        await self._mongo.insert_missing(TRAIL, [record | done])
+
+    def _record_of(self, asked: Asking) -> Document:
+        at = now()
+        return {
+            "_id": asked.identity, "by": asked.by, "at": at, "what": asked.what,
+            "fingerprint": asked.fingerprint, "options": asked.options, "status": None,
+            "answer": None, "failed_with": None, "expires_at": at + self._keep,
+        }  # fmt: skip
 
     async def end(self, asked: Asking, status: int, answer: bytes) -> None:
         """Record what came of it."""

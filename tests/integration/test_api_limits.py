@@ -226,10 +226,12 @@ async def test_a_client_that_takes_nothing_of_its_answer_is_given_up() -> None:
             ended.set()
 
     async with serving(api(stall_timeout=0.5), endless) as url:
-        _reader, writer = await raw(url)
+        reader, writer = await raw(url)
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with asyncio.timeout(LIMIT_S):
             await ended.wait()
+            with pytest.raises(ConnectionError):  # a reset, behind what had come so far
+                await reader.read()
         writer.close()
 
 

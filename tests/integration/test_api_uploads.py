@@ -17,7 +17,7 @@ from ingestd.access import TokenFile, new_token, parse_scope
 from ingestd.config.settings import ApiSettings
 from ingestd.config.source import SourceSpec
 from ingestd.files import file_id
-from ingestd.ledger import now
+from ingestd.ledger import TRAIL, now
 
 CONTENT = b"order_id,amount,country\na,1,DE\n"
 LIMIT_S = 10.0
@@ -71,6 +71,17 @@ async def test_a_file_lies_in_the_inbox_and_the_answer_says_where_to_ask(
     assert (body["file_id"], body["size_bytes"]) == (identity, len(CONTENT))
     assert inbox(tmp_path) == ["orders/a.csv"]
     assert (tmp_path / "inbox/orders/a.csv").read_bytes() == CONTENT
+    (record,) = await world.mongo.find(TRAIL, {})
+    assert (record["what"], record["status"]) == ("PUT /ingest/orders/a.csv", 202)
+    assert record["fingerprint"] == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_a_file_is_taken_while_mongodb_is_away(database: str, tmp_path: Path) -> None:
+    (tmp_path / "inbox" / "orders").mkdir(parents=True)
+    nowhere = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
+    async with running(nowhere, database, is_prepared=False, root=tmp_path) as world:
+        assert (await put(world, "/ingest/orders/a.csv"))[0] == 202
+    assert inbox(tmp_path) == ["orders/a.csv"]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +100,23 @@ async def test_no_name_leads_out_of_the_inbox_or_past_the_watcher(
     if status == 400:
         assert problem["file_pattern"] == "orders/*.csv"
     assert inbox(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("%252e%252e%252fa.csv", "%2e%2e%2fa.csv"),
+        ("%E2%80%A5%E2%88%95a.csv", "\u2025\u2215a.csv"),
+        ("%c0%ae%c0%ae%c0%afa.csv", "%c0%ae%c0%ae%c0%afa.csv"), ("%ff.csv", "%ff.csv"),
+        ("%5c..%5ca.csv", "\\..\\a.csv"), ("CON.csv", "CON.csv"), ("-rf.csv", "-rf.csv"),
+        ("$(id).csv", "$(id).csv"),
+    ],
+)  # fmt: skip
+async def test_a_name_that_means_something_elsewhere_is_only_a_name(
+    world: World, tmp_path: Path, name: str, written: str
+) -> None:
+    assert (await put(world, f"/ingest/orders/{name}"))[0] == 202
+    assert inbox(tmp_path) == [f"orders/{written}"]
 
 
 async def test_a_source_of_deeper_directories_says_that_no_plain_name_fits(world: World) -> None:
