@@ -22,6 +22,8 @@ _RULES = {11000: "unique_index", 121: "document_validation"}
 """What a write error code of the server is called in a rejection."""
 
 
+BY_RUN = ("processed_at", "_id")
+"""The index that every source has."""
 _READ_ROWS = 100_000
 """In one answer of MongoDB, which ends at 16 MiB anyway."""
 
@@ -66,7 +68,7 @@ class Loader:
             known.clear()
 
     async def _prepare(self, source: SourceSpec) -> None:
-        await self._index(source.name, ("processed_at", "_id"))
+        await self._index(source.name, BY_RUN)
         if source.load.mode == "upsert":
             await self._index(source.name, source.load.key, is_unique=True)
         first = await self._mongo.patiently(

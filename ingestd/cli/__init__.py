@@ -123,11 +123,17 @@ def try_(
 
 
 @app.command()
-def check(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Tell every mistake in the configuration."""
+def check(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    online: Annotated[
+        bool, typer.Option("--online", help="Try MongoDB and the directories, too")
+    ] = False,
+) -> None:
+    """Tell every mistake in the configuration; with --online, all that would fail with it here."""
     from ingestd.cli.check import check_configuration
 
-    raise typer.Exit(check_configuration(config, as_json=as_json))
+    raise typer.Exit(check_configuration(config, is_online=online, as_json=as_json))
 
 
 @app.command()

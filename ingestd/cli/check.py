@@ -3,11 +3,20 @@
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import anyio
 from rich.text import Text
 
 from ingestd.access import access_problems
 from ingestd.cli.configured import read_compiled
 from ingestd.cli.endings import show_problems
+from ingestd.cli.online import (
+    Finding,
+    as_documents,
+    exit_code_of,
+    has_failed,
+    show_findings,
+    try_out,
+)
 from ingestd.cli.screen import Column, clean, show_json, show_table, stdout
 from ingestd.config.reading import Reading
 from ingestd.config.source import SourceSpec
@@ -20,16 +29,24 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def check_configuration(location: Path | None, *, as_json: bool) -> int:
-    """Report on stdout; the exit code says whether there are mistakes."""
+def check_configuration(location: Path | None, *, is_online: bool, as_json: bool) -> int:
+    """Report on stdout; the exit code says whether there are mistakes.
+
+    ``is_online``: what is configured is tried as well, unless there are mistakes.
+    """
     reading = _with_access(read_compiled(location))
+    trial: list[Finding] = []
+    if is_online and reading.settings is not None and not reading.problems:
+        trial = anyio.run(try_out, reading.settings, reading.sources)
     if as_json:
-        show_json(_as_document(reading))
+        document = _as_document(reading) | ({"tried": as_documents(trial)} if is_online else {})
+        show_json(document | {"is_ok": not reading.problems and not has_failed(trial)})
     elif reading.problems:
         show_problems(stdout(), reading.problems)
     else:
         _show_summary(reading)
-    return ExitCode.CONFIG if reading.problems else ExitCode.OK
+        show_findings(stdout(), trial)
+    return ExitCode.CONFIG if reading.problems else exit_code_of(trial)
 
 
 def _with_access(reading: Reading) -> Reading:

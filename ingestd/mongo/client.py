@@ -13,7 +13,7 @@ from collections.abc import (
 )
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 import bson
@@ -52,6 +52,8 @@ class ServerInfo:
 
     version: str
     is_replica_set: bool
+    clock_ahead_s: float = 0.0
+    """Of ours; less than nothing when it is behind."""
 
 
 class Mongo:
@@ -106,7 +108,8 @@ class Mongo:
         await self._prove_sequences()
         self._has_transactions = "setName" in hello or hello.get("msg") == "isdbgrid"
         self._patience.wait_for_entry()
-        return ServerInfo(version=version, is_replica_set=self._has_transactions)
+        ahead = hello["localTime"].replace(tzinfo=UTC) - datetime.now(UTC)
+        return ServerInfo(version, self._has_transactions, ahead.total_seconds())
 
     async def _require_rights(self, *collections: str) -> None:
         with errors_mapped("asking for rights"):
@@ -282,6 +285,16 @@ class Mongo:
         if models:
             with self._timed("createIndexes", collection), pymongo.timeout(_LONG_S):
                 await self._database[collection].create_indexes(models)
+
+    async def indexes(self, collection: str) -> dict[tuple[str, ...], bool]:
+        """The fields of each index, and whether it is unique; nothing where there is no
+        collection."""
+        with self._timed("listIndexes", collection):
+            found = await self._database[collection].index_information()
+        return {
+            tuple(field for field, _ in index["key"]): index.get("unique", False)
+            for index in found.values()
+        }
 
     async def ensure_expiry(self, collection: str, field: str) -> None:
         """Let the server remove each document at the time in that field."""

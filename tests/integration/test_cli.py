@@ -255,6 +255,16 @@ def test_check_of_a_good_configuration_shows_its_sources(ingestd: Run) -> None:
     assert row == ["orders", "orders/*.csv", "2", "1", "0", "0", "insert", "sources/orders.toml"]
 
 
+def test_check_online_ends_as_the_daemon_would(ingestd: Run) -> None:
+    nowhere = f"mongodb://127.0.0.1:{free_port()}/"
+    options = {"INGESTD_MONGO__URI": nowhere, "INGESTD_MONGO__TIMEOUT": "200ms"}
+    away = ingestd("check", "--online", "--json", **options)
+    assert (away.returncode, away.stderr) == (69, "")
+    told = json.loads(away.stdout)
+    (failure,) = [one for one in told["tried"] if one["grade"] == "failure"]
+    assert (told["is_ok"], told["problems"], failure["what"]) == (False, [], "MongoDB")
+
+
 def test_check_compiles_what_is_sound_of_a_source_with_mistakes(
     ingestd: Run, configuration: Path
 ) -> None:
