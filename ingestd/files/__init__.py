@@ -8,6 +8,7 @@ from ingestd.files.digest import digest_of
 from ingestd.files.identity import displayable, file_id
 from ingestd.files.incoming import Incoming
 from ingestd.files.look import has_writer, is_there, look, stat_of
+from ingestd.files.mounts import Mounts
 from ingestd.files.move import FILE_GONE, Move, move, move_all, move_beside
 from ingestd.files.names import free_name, name_with, names_like
 from ingestd.files.temporary import remove_abandoned, temporary_in
@@ -17,6 +18,7 @@ from ingestd.files.write import make_directory, rename_new, sync_directory, writ
 __all__ = [
     "FILE_GONE",
     "Incoming",
+    "Mounts",
     "Move",
     "digest_of",
     "displayable",

@@ -9,7 +9,7 @@ from pathlib import Path
 from ingestd.config.settings import PathSettings
 from ingestd.errors import FileUnavailable
 from ingestd.events import Events
-from ingestd.files import FILE_GONE, Move, free_name, move, move_all, move_beside
+from ingestd.files import FILE_GONE, Mounts, Move, free_name, move, move_all, move_beside
 from ingestd.ledger import Ledger
 from ingestd.mongo import Document
 from ingestd.pipeline.errands import run_errand
@@ -42,6 +42,7 @@ class PutAway:
         self._rejects = rejects
         self._events = events
         self._is_moving = is_moving
+        self._mounts = Mounts((paths.archive, paths.failed, paths.rejects))
 
     async def archive_targets(self, files: Sequence[ClaimedFile]) -> list[Path | None]:
         """A free place for each loaded file; ``None`` when they stay where they are."""
@@ -74,6 +75,7 @@ class PutAway:
         if not refused:
             return {}
         directory = self._paths.rejects / refused[0].file.source_name
+        await self._require_mounted(directory)
         few = [one for one in refused if one.records is not None]
         places = await run_errand(partial(write_few_rejects, few, directory)) if few else ()
         written: dict[str, Path | Exception] = {
@@ -100,6 +102,7 @@ class PutAway:
         (target,) = await self._free_places([(directory, archive.path.name)])
         if target is None:
             return None
+        await self._require_mounted(target)
         return await run_errand(partial(move, archive.path, target, archive.stat))
 
     async def move(self, leaving: Leaving) -> Path | None:
@@ -123,7 +126,7 @@ class PutAway:
         """
         going = [one for one in leaving if one.target is not None]
         moves = [Move(one.file.path, one.target, one.file.stat) for one in going if one.target]
-        places = await run_errand(partial(move_all, moves))
+        places = await run_errand(partial(self._move, moves))
         await self._move_manifests(going, places)
         moved: dict[str, Path | Exception | None] = {one.identity: None for one in leaving}
         for one, place in zip(going, places, strict=True):
@@ -132,6 +135,17 @@ class PutAway:
         for (key, _), refusal in zip(left, await self._ledger.put_away_all(left), strict=True):
             moved[key] = refusal or moved[key]
         return moved
+
+    def _move(self, moves: Sequence[Move]) -> Sequence[Path | FileUnavailable]:
+        try:
+            for one in moves:
+                self._mounts.require(one.target)
+        except FileUnavailable as error:
+            return [error] * len(moves)
+        return move_all(moves)
+
+    async def _require_mounted(self, place: Path) -> None:
+        await run_errand(partial(self._mounts.require, place))
 
     async def _move_manifests(
         self, leaving: Sequence[Leaving], places: Sequence[Path | FileUnavailable]
@@ -159,6 +173,7 @@ class PutAway:
     ) -> Path | None:
         """Move a file that did not load, with ``<name>.error.json`` beside it."""
         if target is not None:
+            await self._require_mounted(target)
             report = {
                 "file": file.name, "source": file.source_name, "file_id": file.file_id,
                 "sha256": file.sha256, "attempts": file.attempts, "error_type": error["type"],

@@ -225,6 +225,25 @@ def test_directories_that_vanish_or_close_are_told_and_used_again(new_daemon: Ne
 
 
 @needs_root
+def test_where_a_disk_was_mounted_nothing_is_written_until_it_is_back(
+    new_daemon: NewDaemon,
+) -> None:
+    daemon = new_daemon(SOURCE.format(top="") + SOON)
+    archive = daemon.root / "archive"
+    with small_disk(archive):
+        daemon.start()
+        daemon.drop("orders/a.csv", orders_text(5))
+        daemon.wait_for_file("a.csv")
+    daemon.drop("orders/b.csv", orders_text(5, 10))
+    assert "mount it and it goes on by itself" in complaint(daemon, "is not mounted any more")
+    assert files_below(archive) == []
+    with small_disk(archive):
+        daemon.wait_for_file("b.csv")
+        require_well(daemon)
+        assert daemon.stop() == 0
+
+
+@needs_root
 def test_logs_on_a_full_disk_stop_nothing(new_daemon: NewDaemon, tmp_path: Path) -> None:
     errors = tmp_path / "logs" / "errors.log"
     daemon = new_daemon(logs__error_file=str(errors))
