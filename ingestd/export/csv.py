@@ -41,7 +41,10 @@ class CsvWriter:
         rows = [self._shape(document) for document in documents]
         return self._write(
             pl.DataFrame(
-                {name: [_cell(row[name]) for row in rows] for name in self._columns},
+                {
+                    name: [_cell(row[name], column.type) for row in rows]
+                    for name, column in self._columns.items()
+                },
                 schema=dict.fromkeys(self._columns, pl.String),
             )
         )
@@ -55,11 +58,13 @@ class CsvWriter:
         return frame.with_columns(pl.col(self._guarded).str.replace(_FORMULA, "'$0"))
 
 
-def _cell(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
+def _cell(value: Any, type_: str) -> str | None:
+    """As JSON shows it. Quotes stay in columns of JSON alone, where ``"1"`` is not ``1``."""
+    is_bare = type_ != "json"
+    if value is None or (is_bare and isinstance(value, str)):
         return value
     text = to_json(value).decode()
-    return text[1:-1] if text.startswith('"') else text
+    return text[1:-1] if is_bare and text.startswith('"') else text
 
 
 class CsvAssembler(Assembler):

@@ -13,6 +13,7 @@ from ingestd.infer.evidence import Evidence
 from ingestd.infer.layouts import Layout, find_layout, layout_in
 from ingestd.infer.rows import Extent, Reading, read_rows
 from ingestd.infer.samples import Files, Sample
+from ingestd.infer.summaries import is_total, shortest
 
 _SHORT = "too_few_fields"
 _LEAST_SHORT_SHARE = 0.1
@@ -95,7 +96,7 @@ class Reader:
         return best
 
     def _likeliest(self) -> Read:
-        best = self._read(find_layout(self.samples[0]))
+        best = self._without_totals(self._read(find_layout(self.samples[0])))
         if best.faults["stray_quote"] or best.faults["unclosed_quote"]:
             best = min([best, *self._read_otherwise(best.layout)], key=lambda read: read.unread)
         if best.has_usual_short_rows:
@@ -103,6 +104,15 @@ class Reader:
             if best.is_empty or padded.reads_more_than(best):
                 return replace(padded, short_rows=best.short_rows)
         return best
+
+    def _without_totals(self, read: Read) -> Read:
+        """Read again where a column is text because of sums far from the file's ends."""
+        nearly = (evidence.nearly for evidence in read.evidence)
+        totals = [text for one in nearly if one for text in one.others if is_total(text)]
+        if not totals:
+            return read
+        skipped = shortest((*read.layout.skip_rows, *totals))
+        return self._read(replace(read.layout, skip_rows=skipped))
 
     def _read(self, layout: Layout) -> Read:
         """With this layout of the first file; the others are written in the same dialect."""

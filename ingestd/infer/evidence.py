@@ -13,6 +13,9 @@ _MOST_DIGESTS = 100_000
 _MOST_UNIQUE_DIGESTS = 5_000_000
 _MOST_LISTED = 20
 _BLANKS = " \t"
+_MOST_OTHERS = 3
+_TOLD = ("int64", "float64", "date", "datetime", "time")
+"""Types of which a few exceptions are worth a word."""
 
 
 @dataclass(slots=True)
@@ -37,6 +40,25 @@ class _Trial:
         self.low, self.high = min(known), max(known)
 
 
+@dataclass(frozen=True, slots=True)
+class Nearly:
+    """A kind that fits all values but these few, each given once."""
+
+    kind: Kind
+    others: tuple[str, ...]
+
+    def after(self, texts: pl.Series) -> "Nearly | None":
+        """The same when more texts are known; None where too many are of another kind."""
+        misfits = self.kind.misfits(texts)
+        others = tuple(dict.fromkeys((*self.others, *misfits.head(_MOST_OTHERS + 1))))
+        return Nearly(self.kind, others) if len(others) <= _MOST_OTHERS else None
+
+
+def _nearest(kinds: Sequence[Kind], texts: pl.Series) -> Nearly | None:
+    found = (Nearly(kind, ()).after(texts) for kind in kinds if kind.spec.type in _TOLD)
+    return min(filter(None, found), key=lambda nearly: len(nearly.others), default=None)
+
+
 @dataclass(slots=True)
 class Evidence:
     """Of one column, gathered chunk by chunk. Blanks around a value never count."""
@@ -55,6 +77,8 @@ class Evidence:
     """How often each value occurs, while there are few of them."""
     longest: int = 0
     example: str | None = None
+    nearly: Nearly | None = None
+    """What fits all but a few values, where nothing fits all of them."""
     _trials: list[_Trial] | None = None
     _digests: list[pl.Series] = field(default_factory=list)
     _digest_count: int = 0
@@ -84,7 +108,12 @@ class Evidence:
         if self._trials is None:
             self.example = min(texts.head(100))
             self._trials = [_Trial(kind) for kind in self.propose(self.example, self.name)]
-        self._trials = _fitting(self._trials, texts)
+        fitting = _fitting(self._trials, texts)
+        if self._trials and not fitting:
+            self.nearly = _nearest([trial.kind for trial in self._trials], texts)
+        elif self.nearly:
+            self.nearly = self.nearly.after(texts)
+        self._trials = fitting
         self._count(counts)
 
     def _count(self, counts: pl.DataFrame) -> None:

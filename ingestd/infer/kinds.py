@@ -122,12 +122,24 @@ class Kind:
         """The values of texts, which are not null; None where one is not of this kind."""
         if not texts.str.contains(f"^(?:{self.shape})$").all():
             return None
+        values = self._values(texts)
+        return None if values is None or values.null_count() else values
+
+    def misfits(self, texts: pl.Series) -> pl.Series:
+        """Those of the texts that are not of this kind; all of them where that cannot be told."""
+        is_shaped = texts.str.contains(f"^(?:{self.shape})$")
+        shaped = texts.filter(is_shaped)
+        values = self._values(shaped)
+        if values is None:
+            return texts
+        return texts.filter(~is_shaped).append(shaped.filter(values.is_null()))
+
+    def _values(self, texts: pl.Series) -> pl.Series | None:
         try:
             value = TYPES[self.spec.type].read(pl.col("value"), self.spec)
-            values = texts.to_frame("value").select(value).to_series()
+            return texts.to_frame("value").select(value).to_series()
         except pl.exceptions.PolarsError:  # some formats fail as a whole on texts of another length
             return None
-        return None if values.null_count() else values
 
 
 ANYTHING = "(?s:.*)"

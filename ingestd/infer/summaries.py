@@ -55,6 +55,11 @@ def skipped_beginnings(
     return tuple(text for text in texts if not any(o.startswith(text.casefold()) for o in others))
 
 
+def is_total(text: str) -> bool:
+    """Whether it begins with a word for a sum or an average."""
+    return _TOTAL.match(text) is not None
+
+
 def is_rule(record: Record) -> bool:
     """Whether it is a line between a header and rows, drawn with dashes: ``|---|:---:|``."""
     filled = [cell.strip() for cell in record.cells if cell.strip()]

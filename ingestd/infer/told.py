@@ -14,6 +14,8 @@ from ingestd.infer.toml import as_comment, toml_key, toml_value
 
 _MOST_CHOICES = 12
 _WIDEST_KEY = 32
+_LEAST_ALIKE = 10
+"""So many different values to one that is of another type are worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ def _seen(column: Column) -> Iterator[str]:
         yield "no value was seen"
     elif column.is_text or column.type in ("json", "binary"):
         yield f"e.g. {_short(evidence.example or '')}"
+        yield from _nearly(column)
     elif column.type != "bool":
         yield _shown(low) if low == high else f"{_shown(low)} to {_shown(high)}"
     if column.is_unique:
@@ -142,6 +145,15 @@ def _seen(column: Column) -> Iterator[str]:
         yield f"{column.empty:,} empty"
     if evidence.null_spellings.total() > column.nulls:
         yield f"{', '.join(evidence.null_spellings)} may mean no value"
+
+
+def _nearly(column: Column) -> Iterator[str]:
+    """Of which type the column would be but for a few values."""
+    evidence = column.evidence
+    nearly, distinct = evidence.nearly, evidence.distinct or evidence.filled
+    if nearly and distinct >= _LEAST_ALIKE * len(nearly.others):
+        others = ", ".join(map(_short, nearly.others))
+        yield f"all {nearly.kind.spec.type} but {others} (see null_values, csv.skip_rows)"
 
 
 def _rules(column: Column) -> Iterator[tuple[str, Any]]:

@@ -39,7 +39,7 @@ def number_hints(text: pl.Expr, spec: ColumnSpec, type_: ColumnType) -> Iterator
     if spec.percent:
         yield text.str.contains("^[^%]*$"), "percent = true asks for the sign %"
     if spec.type == "decimal":
-        yield _has_fine_fraction(text, spec), _allowed_digits(spec)
+        yield from _fraction_hints(text, spec, type_)
     yield from _habits(text, spec, type_)
     if not spec.currency:
         yield text.str.contains(_CURRENCY), 'does the column need currency = "…"?'
@@ -72,9 +72,14 @@ def _decimal_hints(text: pl.Expr, spec: ColumnSpec) -> Iterator[Hint]:
     yield text.str.contains("^[^a-zA-Z]*[0-9][^a-zA-Z]*$"), _allowed_digits(spec)
 
 
-def _has_fine_fraction(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
-    """Numbers as the column writes them, with more digits after the point than it keeps."""
-    return plain_number(text, spec).str.contains(r"^[+-]?[0-9]*\.[0-9]+$")
+def _fraction_hints(text: pl.Expr, spec: ColumnSpec, type_: ColumnType) -> Iterator[Hint]:
+    """More digits after the point than the column keeps; or the point stands between thousands."""
+    is_fine = plain_number(text, spec).str.contains(r"^[+-]?[0-9]*\.[0-9]+$")
+    habit = 'thousands = ","' if spec.decimal == "," else 'decimal = "," and thousands = "."'
+    grouped = spec.model_copy(update=_HABITS_OF_FRACTIONS[habit])
+    is_grouped = type_.read(text, grouped).is_not_null() & ~text.str.contains("^[+-]?0")
+    yield is_fine & is_grouped, f"{_allowed_digits(spec)}; or did you mean {habit}?"
+    yield is_fine, _allowed_digits(spec)
 
 
 def _allowed_digits(spec: ColumnSpec) -> str:

@@ -352,6 +352,21 @@ def test_numbers_that_may_be_thousands_or_fractions_are_told(sample: Any) -> Non
     assert "AMBIGUOUS" not in inferred_from(sample("id,v\n1,1.234\n2,2.345\n")).toml
 
 
+def test_the_few_values_that_make_a_column_text_are_told(sample: Any) -> None:
+    days = "".join(f"2024-01-{n:02},{n}\n" for n in range(1, 31))
+    told = inferred_from(sample(f"day,n\n{days}closed,0\n{days}"))
+    assert told.source.columns["day"].type == "string"
+    assert 'all date but "closed" (see null_values, csv.skip_rows)' in told.toml
+    assert "but" not in inferred_from(sample("day,n\n2024-01-31,1\nclosed,2\n")).toml
+
+
+def test_a_total_far_from_both_ends_of_a_file_is_found(sample: Any) -> None:
+    days = "".join(f"2024-01-{n % 28 + 1:02},{n}\n" for n in range(120_000))
+    source = inferred_from(sample(f"day,n\n{days}TOTAL,1\n{days}")).source
+    assert source.csv.skip_rows == ("TOTAL",)
+    assert source.columns["day"].type == "date"
+
+
 def test_a_total_between_rows_is_none_and_a_row_that_is_called_so_is_one(sample: Any) -> None:
     rows = "North,3,1.5\nSubtotal,,1.5\nSouth,4,2.0\nSubtotal:,,2.0\n"
     assert inferred_from(sample("region,n,amount\n" + rows)).source.csv.skip_rows == ("Subtotal",)

@@ -61,7 +61,10 @@ async def test_every_refusal_names_its_column_and_says_why(world: World) -> None
         "b": ("at", 'the clocks showed it twice; ambiguous = "earliest" or "latest" decides'),
         "c": ("at", "the clocks skipped it; is that the right timezone?"),
         "d": ("pieces", ""),
-        "e": ("amount", "allowed: 12 digits in all, 2 after the point"),
+        "e": (
+            "amount",
+            'allowed: 12 digits in all, 2 after the point; or did you mean thousands = ","?',
+        ),
         "f": ("amount", 'did you mean decimal = "."?'),
         "g": ("rate", "percent = true asks for the sign %"),
         "h": ("is_paid", ""),

@@ -220,7 +220,7 @@ def test_nested_values_are_json_text_in_columns() -> None:
     plan = Plan("arrow", {"a": COLUMNS["json"]})
     assert read_arrow(whole(documents, plan))["a"].to_pylist() == ['{"b":[1,null]}', None, '"x"']
     told = list(csv.reader(io.StringIO(whole(documents, Plan("csv", plan.columns)).decode())))
-    assert [row[1] for row in told] == ["a", '{"b":[1,null]}', "", "x"]
+    assert [row[1] for row in told] == ["a", '{"b":[1,null]}', "", '"x"']
 
 
 @pytest.mark.parametrize(
@@ -275,6 +275,15 @@ def test_texts_that_a_spreadsheet_would_run_are_made_harmless(text: str) -> None
         octets = whole(documents, plan).decode()
         _, *rows = csv.reader(io.StringIO(octets, newline=""))
         assert [row[1:3] for row in rows] == [[expected, "-1.5"]] * 2
+
+
+def test_a_text_in_a_json_column_is_not_what_it_says_in_csv() -> None:
+    values = ["s", "1", 1, "true", True, {"a": "b"}, ["c"], ""]
+    octets = whole(
+        [stored(n, a=v) for n, v in enumerate(values)], Plan("csv", {"a": COLUMNS["json"]})
+    )
+    rows = csv.DictReader(io.StringIO(octets.decode()))
+    assert [json.loads(row["a"]) for row in rows] == values
 
 
 def test_an_empty_text_is_not_null_in_csv() -> None:

@@ -181,9 +181,18 @@ def test_nothing_but_a_number_is_taken_for_one(text: str) -> None:
         ("uint32", "-1", "allowed: 0 to 4294967295"),
         ("decimal", "1.23E+15", "no exponent: a spreadsheet may have cut its digits off"),
         ("decimal", "1.2345678", "allowed: 34 digits in all, 6 after the point"),
-        (CENTS, "1.234", "allowed: 34 digits in all, 2 after the point"),
+        (
+            CENTS,
+            "1.234",
+            "allowed: 34 digits in all, 2 after the point; or did you mean "
+            'decimal = "," and thousands = "."?',
+        ),
         (CENTS, "0.125", "allowed: 34 digits in all, 2 after the point"),
-        (CENTS | {"decimal": ","}, "1,234", "allowed: 34 digits in all, 2 after the point"),
+        (
+            CENTS | {"decimal": ","},
+            "1,234",
+            'allowed: 34 digits in all, 2 after the point; or did you mean thousands = ","?',
+        ),
         (CENTS, "1.234,5", 'did you mean decimal = "," and thousands = "."?'),
         (CENTS, "1,234", 'did you mean thousands = ","?'),
         ("float32", "3.5e38", "no finite float32 is as large"),
