@@ -1,11 +1,9 @@
 """``PUT /ingest/{source_name}/{file_name}``: a file straight into the inbox of its source."""
 
-import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -19,42 +17,32 @@ from ingestd.api.context import CONTEXT, ApiContext
 from ingestd.api.problems import (
     ProblemDocument,
     RequestRefused,
-    bad_parameter,
     shown,
-    unknown_parameter,
 )
-from ingestd.api.query import read_parameters
 from ingestd.api.sources import named_source
-from ingestd.config.quantities import parse_duration
+from ingestd.api.waits import Sent, await_end, read_wait
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileUnavailable, StoreAway
 from ingestd.files import Incoming, file_id
-from ingestd.ledger import FILES, Asking, Trail, now
-from ingestd.mongo import Document
-from ingestd.records import UNFINISHED
+from ingestd.ledger import Asking, Trail, now
 from ingestd.watch.patterns import compile_names, compile_pattern
-from ingestd.wayback import receipt
 
-MAX_WAIT_S = 60.0
-_LOOK_EVERY_S = 0.1
 _WRITE_BYTES = 2**20
 
 
 async def put_file(request: web.Request) -> web.Response:
-    """Store a file; 202 with where to ask for it, or 200 with its receipt after ``wait``."""
-    context, wait_s = request.app[CONTEXT], _read_wait(request)
+    """Store a file; 202 with where to ask for it, or 200 with what became of it after ``wait``."""
+    context, wait_s = request.app[CONTEXT], read_wait(request)
     source = context.sources[named_source(request)]
     target = _target(context, source, request.match_info["file_name"])
-    since = now()
+    sent = Sent(source.name, target, now())
     incoming = await _receive(request, target)
     if source.done_marker is not None:
         target.with_name(target.name + source.done_marker).touch()
     context.events.file_received(source.name, target, incoming.size_bytes, asked_by(request))
     await _note(request, incoming)
-    entry = await _ended(context, source.name, target.name, since, wait_s)
-    if entry is not None:
-        return json_response(await receipt(context.desk, entry["_id"]))
-    return _accepted(source.name, incoming)
+    ended = await await_end(context, sent, wait_s)
+    return _accepted(source.name, incoming) if ended is None else json_response(ended)
 
 
 def _accepted(source_name: str, incoming: Incoming) -> web.Response:
@@ -72,20 +60,6 @@ def _accepted(source_name: str, incoming: Incoming) -> web.Response:
 
 
 # what is asked for
-
-
-def _read_wait(request: web.Request) -> float:
-    given = read_parameters(request)
-    text = given.pop("wait", "0")
-    for name in given:
-        raise unknown_parameter(name, ("wait",))
-    try:
-        wait_s = float(str(parse_duration(text)))
-    except ValueError:
-        wait_s = -1
-    if not 0 <= wait_s <= MAX_WAIT_S:
-        raise bad_parameter("wait", f'it has to be a duration of up to {MAX_WAIT_S:g} s, as "30s"')
-    return wait_s
 
 
 def _target(context: ApiContext, source: SourceSpec, name: str) -> Path:
@@ -190,25 +164,3 @@ def _other_content(incoming: Incoming) -> RequestRefused:
             400, "other-content", "Damaged on its way", detail, "send it again", members
         )
     )
-
-
-# waiting
-
-
-async def _ended(
-    context: ApiContext, source_name: str, name: str, since: datetime, wait_s: float
-) -> Document | None:
-    """The ledger entry of the file once it has ended, if it has in time."""
-    match = {
-        "source_name": source_name, "name": name, "finished_at": {"$gte": since},
-        "state": {"$nin": [state.value for state in UNFINISHED]},
-    }  # fmt: skip
-    deadline = asyncio.get_running_loop().time() + wait_s
-    while asyncio.get_running_loop().time() < deadline:
-        try:
-            if entry := await context.mongo.find_one(FILES, match):
-                return entry
-        except StoreAway:  # the file is safe, which is what was asked for
-            return None
-        await asyncio.sleep(_LOOK_EVERY_S)
-    return None

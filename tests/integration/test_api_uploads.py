@@ -230,6 +230,24 @@ async def test_waiting_ends_with_the_receipt_of_what_was_sent(world: World, tmp_
     assert (status, receipt["file_id"], receipt["is_loaded"]) == (200, identity, True)
 
 
+async def test_waiting_for_an_archive_ends_with_the_receipts_of_its_files(
+    world: World, tmp_path: Path
+) -> None:
+    asked = asyncio.ensure_future(put(world, "/ingest/orders/a.zip.csv?wait=9s"))
+    async with asyncio.timeout(LIMIT_S):
+        while inbox(tmp_path) != ["orders/a.zip.csv"]:
+            await asyncio.sleep(0.005)
+    known = {"size": 1, "sha256": "00" * 32, "finished_at": now() + timedelta(seconds=1)}
+    for name, state in (("b.csv", "archived"), ("a.csv", "failed")):
+        await world.add_file([], state, name=f"a.zip.csv/{name}", **known)
+    await world.add_file([], name="a.zip.csv.csv", **known)
+    (tmp_path / "inbox/orders/a.zip.csv").unlink()
+    status, told = await asked
+    assert (status, told["file"], told["is_loaded"]) == (200, "a.zip.csv", False)
+    states = [(one["file"], one["state"]) for one in told["files"]]
+    assert states == [("a.zip.csv/a.csv", "failed"), ("a.zip.csv/b.csv", "archived")]
+
+
 async def test_waiting_ends_in_time_with_202(world: World) -> None:
     assert (await put(world, "/ingest/orders/a.csv?wait=100ms"))[0] == 202
 
