@@ -5,7 +5,6 @@ from pathlib import Path
 
 from ingestd.cli.actions import at_desk, operator
 from ingestd.cli.load import LoadOptions, load_files
-from ingestd.files import displayable
 from ingestd.wayback import begin_replace
 
 _WAIT_S = 30.0
@@ -16,8 +15,7 @@ def replace_file(
     location: Path | None, file: str, new_file: Path, *, is_archiving: bool, as_json: bool
 ) -> int:
     """Load the new file; returns the exit code of ``ingestd load``."""
-    new_name = displayable(new_file.name)
-    begin = partial(begin_replace, file=file, by=operator(), new_name=new_name)
+    begin = partial(begin_replace, file=file, by=operator(), new_file=new_file)
     entry = at_desk(location, begin)
     options = LoadOptions(
         is_archiving=is_archiving, wait_s=_WAIT_S, is_verbose=False, as_json=as_json,
