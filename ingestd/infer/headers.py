@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from ingestd.formats.csv.header import joined_names
-from ingestd.infer.cells import cell_of, is_value, is_valued
+from ingestd.infer.cells import cell_of, is_blank, is_date, is_unit, is_value, is_valued
 from ingestd.infer.dialects import Record
 
 _ENOUGH_RECORDS = 100
@@ -21,19 +21,35 @@ def count_header_lines(table: Sequence[Record], width: int) -> int:
     for lines, record in enumerate(table[1:3], 1):
         if record.key == table[0].key or not body or not valued:
             return lines
-        values = [place for place in valued if is_value(record, place, but="-?")]
-        if values and not _are_years(record, values, body):
-            return lines
-        if 2 * sum(cell_of(record, place) != "" for place in valued) < len(valued):
+        if not (
+            _is_lower(record, valued, body) or _has_missing_names(record, table[:lines], width)
+        ):
             return lines
     return 3 if len(body) > 1 else 1
+
+
+def _is_lower(record: Record, valued: Sequence[int], body: Sequence[Record]) -> bool:
+    """Whether it says more of the names above it: years, units, or words where rows have values.
+
+    A single word may be that of a row.
+    """
+    values = [place for place in valued if is_value(record, place, but="-?")]
+    if values:
+        return _are_years(record, values, body)
+    words = [place for place in valued if not is_blank(record, place)]
+    return 2 * len(words) >= len(valued) and (len(words) > 1 or is_unit(record))
+
+
+def _has_missing_names(record: Record, header: Sequence[Record], width: int) -> bool:
+    """Whether it has names for just those columns that have none yet."""
+    nameless = [p for p in range(width) if not any(cell_of(names, p) for names in header)]
+    return 0 < len(nameless) < width and nameless == [p for p in range(width) if cell_of(record, p)]
 
 
 def _is_header(table: Sequence[Record], width: int) -> bool:
     """Whether the first record names the columns.
 
     It does where names stand above values, and unless a cell of it is a value like those below.
-    Numbers are names where they go up from column to column, as years do, and rows do not.
     """
     first, body = table[0], table[1:]
     cells = [cell.strip() for cell in first.cells]
@@ -41,22 +57,47 @@ def _is_header(table: Sequence[Record], width: int) -> bool:
         return False
     valued = [place for place in range(width) if is_value(first, place)]
     if valued:
-        if _are_years(first, valued, body):
-            return True
-        is_rising = 2 < len(valued) < width and _is_rising(first, valued)
-        return is_rising and not any(_is_rising(record, valued) for record in body)
+        return _are_labels(first, valued, body)
     return _is_above_values(table, width) or _is_unlike(cells, body)
 
 
-def _are_years(record: Record, places: Sequence[int], body: Sequence[Record]) -> bool:
-    """Whether these cells are years that follow each other, which no row below has there."""
+def _are_labels(record: Record, places: Sequence[int], body: Sequence[Record]) -> bool:
+    """Whether these values are names: years, dates above numbers, or numbers that go up from
+    column to column as those of no row do."""
+    if _are_years(record, places, body) or _are_dates(record, places, body):
+        return True
+    is_rising = 2 < len(places) < len(record.cells) and _is_rising(record, places)
+    return is_rising and not any(_is_rising(other, places) for other in body)
 
-    def has_years(other: Record) -> bool:
+
+def _are_years(record: Record, places: Sequence[int], body: Sequence[Record]) -> bool:
+    """Whether these cells are years in order, which no row below has there."""
+
+    def have_years(other: Record) -> bool:
         return all(_YEAR.fullmatch(cell_of(other, place)) for place in places)
 
-    if len(places) < 2 or not has_years(record) or any(map(has_years, body)):
+    years = [cell_of(record, place) for place in places]
+    if not have_years(record) or len({*years}) < 2 or sorted(years) not in (years, years[::-1]):
         return False
-    return _is_rising(record, places)
+    is_counting = _is_counting(record, places)
+    return not any(
+        have_years(other) and (not is_counting or _is_counting(other, places)) for other in body
+    )
+
+
+def _is_counting(record: Record, places: Sequence[int]) -> bool:
+    """Whether these cells are whole numbers, each the next one."""
+    cells = [cell_of(record, place) for place in places]
+    steps = {int(b) - int(a) for a, b in pairwise(cells)} if all(map(str.isdigit, cells)) else ()
+    return steps in ({1}, {-1})
+
+
+def _are_dates(record: Record, places: Sequence[int], body: Sequence[Record]) -> bool:
+    """Whether these cells are dates, and numbers all that stands below them."""
+    return all(is_date(record, place) for place in places) and all(
+        is_valued(body, place) and not any(is_date(other, place) for other in body)
+        for place in places
+    )
 
 
 def _is_above_values(table: Sequence[Record], width: int) -> bool:

@@ -1,7 +1,6 @@
 """What stands above the rows of a table: lines before it, and its header."""
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,8 +8,8 @@ from ingestd.infer.cells import cell_of
 from ingestd.infer.dialects import Record
 from ingestd.infer.headers import count_header_lines, names_in
 from ingestd.infer.samples import lines_of
+from ingestd.infer.starts import find_start, width_of
 
-_MOST_PREAMBLE_LINES = 100
 _COMMENTS = ("#", "%", "//", "--")
 _RULE_ABOVE = re.compile(r"\+[-=+]{2,}\+\s*")
 """Of a table as databases print it. Its rows begin with other characters."""
@@ -33,6 +32,8 @@ class Outline:
     """Before the header."""
     header_lines: int
     """Records of the header; 0 without one."""
+    upper_lines: int
+    """Those of them above the names."""
     data_line: int
     """Physical lines before the first row."""
     names: tuple[str, ...]
@@ -67,17 +68,18 @@ def without_comments(text: str, prefix: str) -> Commented:
 
 def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
     """The parts of the file that begins with these records."""
-    width = _width(records)
-    start = _table_start(records, width)
+    width = width_of(records)
+    found = find_start(records, width)
+    start, upper = found.place, found.upper_lines
     table = records[start:]
-    header_lines = count_header_lines(table, width)
+    header_lines = upper + count_header_lines(table[upper:], width)
     header, body = table[:header_lines], table[header_lines:]
     before = records[start - 1].last_line if start else 0
     all_names = names_in(header, body, width)
     names = _used(all_names, body)
     most = max([len(names) or width, *(len(record.cells) for record in header[-1:])])
     return Outline(
-        comment=comment, skip_lines=before, header_lines=header_lines,
+        comment=comment, skip_lines=before, header_lines=header_lines, upper_lines=upper,
         data_line=header[-1].last_line if header else before,
         names=names, every_name=all_names, width=len(all_names) or width,
         is_aligned=not header or len(header[-1].cells) >= len(names),
@@ -99,24 +101,6 @@ def _used(names: tuple[str, ...], body: Sequence[Record]) -> tuple[str, ...]:
         named = [*range(max(named, default=-1) + 1)]
     used = tuple(names[place] for place in named)
     return used if len(set(used)) == len(used) else names
-
-
-def _width(records: Sequence[Record]) -> int:
-    """The number of fields that most records have; a wider row stays a damaged one."""
-    widths = Counter(len(record.cells) for record in records)
-    return max(widths, key=lambda width: (widths[width], width), default=1)
-
-
-def _table_start(records: Sequence[Record], width: int) -> int:
-    """The first record that is as wide as the rows, or one narrower right above one that is."""
-    start = records[:_MOST_PREAMBLE_LINES]
-    return next((place for place, record in enumerate(start) if _is_full(record, width)), 0)
-
-
-def _is_full(record: Record, width: int) -> bool:
-    filled = sum(cell.strip() != "" for cell in record.cells)
-    is_wide = len(record.cells) >= width or (width > 2 and len(record.cells) == width - 1)
-    return is_wide and (filled * 2 >= width or width < 3)
 
 
 def _has_blank_extras(record: Record, width: int) -> bool:

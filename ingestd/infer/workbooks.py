@@ -25,7 +25,8 @@ def find_table(path: Path, sheet: str | None) -> dict[str, Any]:
         with path.open("rb") as stream, opened_workbook(stream) as workbook:
             chosen = sheet or _first_filled(workbook)
             is_first = workbook.sheet_names[:1] == [chosen]
-            skipped = draw_outline(_records(workbook, chosen)).skip_lines
+            outline = draw_outline(_records(workbook, chosen))
+            skipped = outline.skip_lines + outline.upper_lines  # one row names the columns
     except OSError as error:
         raise unreadable(path, error) from error
     return ({} if is_first else {"sheet": chosen}) | ({"skip_lines": skipped} if skipped else {})

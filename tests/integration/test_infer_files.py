@@ -243,6 +243,64 @@ HEADERS = {
     ),
     "a delimiter at the end of each line": ("a,b,\n1,2,\n3,4,\n", {}, ["a", "b"]),
     "rows of delimiters": (",,\na,b,c\n1,2,3\n,,\n4,5,6\n,,\n", {}, ["a", "b", "c"]),
+    "prose above": (
+        "Report, for ACME, Ltd\nid,n,day\n1,2,2024-01-31\n2,3,2024-02-01\n", {"skip_lines": 1},
+        ["id", "n", "day"],
+    ),
+    "keys and values above, as many as columns": (
+        "Region,North\nYear,2024\n\nday,n\n2024-01-31,2\n2024-02-01,3\n", {"skip_lines": 2},
+        ["day", "n"],
+    ),
+    "more lines above than rows": (
+        "To,ACME\nOrder,17\nPhone,23\nFax,24\n\nid,name,n\n1,Ada,5\n2,Bob,6\n", {"skip_lines": 4},
+        ["id", "name", "n"],
+    ),
+    "lines above filled up with delimiters": (
+        "Report,,\nDay,2024-01-31,\n,,\nid,name,n\n1,Ada,5\n2,Bob,6\n", {"skip_lines": 2},
+        ["id", "name", "n"],
+    ),
+    "a title above texts": (
+        "Rivers, cities, and so on\ncity,land,river\nRome,Italy,Tiber\nBern,Suisse,Aare\n",
+        {"skip_lines": 1}, ["city", "land", "river"],
+    ),
+    "lines above rows without names": (
+        "Report, of today\n\n1,Ada,5\n2,Bob,6\n",
+        {"header": False, "columns": ["column_1", "column_2", "column_3"], "skip_lines": 1},
+        ["column_1", "column_2", "column_3"],
+    ),
+    "years over groups": (
+        ",2023,,2024,\nland,a,b,a,b\nDE,1,2,3,4\nFR,5,6,7,8\n", {"header_lines": 2},
+        ["land", "2023_a", "2023_b", "2024_a", "2024_b"],
+    ),
+    "repeated years over groups": (
+        "land,2023,2023,2024\nland,a,b,a\nDE,1,2,3\nFR,5,6,7\n", {"header_lines": 2},
+        ["land_land", "2023_a", "2023_b", "2024_a"],
+    ),
+    "groups below a title": (
+        "Sales of all,,\n,,\n,In,In\nland,a,b\nDE,1,2\nFR,5,6\n",
+        {"header_lines": 2, "skip_lines": 1}, ["land", "In_a", "In_b"],
+    ),
+    "the names of an index below the others": (
+        ",x,y\nkey,,\n1,5,6\n2,7,8\n3,9,9\n", {"header_lines": 2}, ["key", "x", "y"],
+    ),
+    "a first row with a text for a number": (
+        "name,score\nAda,absent\nBob,12\nCyd,13\nDan,14\nEve,15\n", {}, ["name", "score"],
+    ),
+    "a first row without values": (
+        "id,temp,wind\n-,-,-\n1,2.5,3\n2,3.5,4\n", {"null_values": ["", "-"]},
+        ["id", "temp", "wind"],
+    ),
+    "rows of a name alone": (
+        "region,2019,2020\nEUROPE,,\nFrance,5,6\nSpain,7,8\n", {}, ["region", "2019", "2020"],
+    ),
+    "years that go down": ("land,2021,2020\nDE,1,2\nFR,5,6\n", {}, ["land", "2021", "2020"]),
+    "years above years": (
+        "land,1990,1991,1992\nDE,1800,2100,2300\nFR,1500,1600,1700\n", {},
+        ["land", "1990", "1991", "1992"],
+    ),
+    "days above numbers": (
+        "site,2024-01-01,2024-01-02\nA,5,7\nB,3,9\n", {}, ["site", "2024-01-01", "2024-01-02"],
+    ),
     "a header repeated in quotes": ('a,b\n1,2\n"A","b"\n3,4\n', {}, ["a", "b"]),
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What stands before the first record of a CSV file: lines to skip, and the header."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 
@@ -166,13 +166,17 @@ def _decode(record: bytes, dialect: Dialect) -> list[str]:
         ) from error  # fmt: skip
 
 
-def joined_names(lines: list[list[str]]) -> tuple[str, ...]:
-    """One name per column; a name in an upper line counts for the columns right of it, too."""
+def joined_names(lines: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """One name per column; a name in an upper line counts for the columns right of it, too, if a
+    line below names them."""
     filled = [*map(_filled, lines[:-1]), lines[-1]]
-    return tuple("_".join(filter(None, parts)) for parts in zip_longest(*filled, fillvalue=""))
+    own = zip_longest(*lines, fillvalue="")
+    joined = zip_longest(*filled, fillvalue="")
+    names = zip(own, joined, strict=True)
+    return tuple("_".join(filter(None, parts)) if any(cells) else "" for cells, parts in names)
 
 
-def _filled(names: list[str]) -> list[str]:
+def _filled(names: Sequence[str]) -> list[str]:
     filled: list[str] = []
     for name in names:
         filled.append(name or (filled[-1] if filled else ""))
