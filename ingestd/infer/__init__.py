@@ -100,6 +100,11 @@ def _doubts(read: Read) -> Iterator[str]:
     if not layout.is_named:
         fault = layout.header_fault or "no header tells all of them apart"
         yield f"Columns are told by their places, the header of later files is not read: {fault}"
+    if layout.second_table_line:
+        yield (
+            f"Another table begins on line {layout.second_table_line}: only the first one is read,"
+            " its rows are refused; files of one table each would load whole"
+        )
     if layout.skip_rows:
         count = sum(reading.skipped_rows for reading in read.readings)
         yield f"Taken for totals or notes and left out (skip_rows): {counted(count, 'row')}"

@@ -16,6 +16,7 @@ from ingestd.infer.outline import (
 )
 from ingestd.infer.samples import CR_CR_LF, Sample, lines_of
 from ingestd.infer.summaries import is_rule, skipped_beginnings
+from ingestd.infer.tables import line_of_second_table
 
 _ALL = -1
 _SEPARATOR_LINE = re.compile(r'\A"?sep=(.{1,16}?)"?\n', re.IGNORECASE)
@@ -35,6 +36,8 @@ class Layout:
     record_end: str = "auto"
     has_one_start: bool = True
     """Whether the header stands on the same line in all files."""
+    second_table_line: int | None = None
+    """Where another table begins, whose rows cannot be read."""
     header_fault: str = ""
     """Why the columns cannot be found by the names in the header."""
 
@@ -118,12 +121,14 @@ def layout_in(sample: Sample, dialect: Dialect) -> Layout:
         commented = Commented("", text)
     records = [record for record in dialect.records(commented.text) if not is_rule(record)]
     outline = draw_outline(records, commented.prefix)
+    rows = [record for record in records if record.first_line >= outline.data_line]
     return Layout(
         dialect, outline, sample.encoding.name,
         storable_names(outline.names or ("",) * outline.width),
         _skipped_rows(sample, dialect, outline),
         "rescue" if outline.has_blank_extras else "reject",
         CR_CR_LF if sample.record_end == CR_CR_LF else "auto",
+        second_table_line=line_of_second_table(rows, outline.width),
     )  # fmt: skip
 
 

@@ -410,6 +410,16 @@ def test_numbers_that_may_be_thousands_or_fractions_are_told(sample: Any) -> Non
     assert "AMBIGUOUS" not in inferred_from(sample("id,v\n1,1.234\n2,2.345\n")).toml
 
 
+@pytest.mark.parametrize("title", ["", "Table 2: prices\n"])
+def test_a_second_table_is_told_and_the_first_one_read(sample: Any, title: str) -> None:
+    path = sample(f"id,name,n\n1,Ada,5\n2,Bob,6\n3,Cyd,7\n\n\n{title}code,price\nA,1.5\nB,2.5\n")
+    told = inferred_from(path)
+    assert "# Another table begins on line 7: only the first one is read" in told.toml
+    assert [row["id"] for row in documents_of(path, told.source)] == [1, 2, 3]
+    notes = sample("id,name,n\n1,Ada,5\n2,Bob,6\n\nSource: a, b\nNote: c, d\n", "notes.csv")
+    assert "Another table" not in inferred_from(notes).toml
+
+
 def test_the_few_values_that_make_a_column_text_are_told(sample: Any) -> None:
     days = "".join(f"2024-01-{n:02},{n}\n" for n in range(1, 31))
     told = inferred_from(sample(f"day,n\n{days}closed,0\n{days}"))
