@@ -14,11 +14,7 @@ from ingestd.api.admission import asked_by
 from ingestd.api.answers import json_response
 from ingestd.api.bodies import iterate_body, read_digest
 from ingestd.api.context import CONTEXT, ApiContext
-from ingestd.api.problems import (
-    ProblemDocument,
-    RequestRefused,
-    shown,
-)
+from ingestd.api.problems import ProblemDocument, RequestRefused, shown
 from ingestd.api.sources import named_source
 from ingestd.api.waits import Sent, await_end, read_wait
 from ingestd.config.source import SourceSpec
