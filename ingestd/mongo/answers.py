@@ -53,6 +53,7 @@ _NO_LOGIN = "requires authentication"
 _HINTS_BY_WORDS = {
     _NO_LOGIN: "mongo.uri has to name a user, with password, that MongoDB knows",
     "SSL": "compare tls and tlsCAFile in mongo.uri with net.tls of MongoDB",
+    "connection closed": "MongoDB hung up: is it stopping, or does it want tls=true in mongo.uri?",
     "replica set name": "replicaSet in mongo.uri is not what that replica set is called",
     "replica set member": _ELECTION,
     "wire version": "4.4 or later is needed",
