@@ -5,15 +5,14 @@ for every row that was read. How a file is laid out is guessed from its beginnin
 """
 
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestd.config.naming import counted
 from ingestd.config.reading import read_source
 from ingestd.config.source import FormatName, SourceSpec
 from ingestd.errors import FileRefused
-from ingestd.infer.attempts import Read, Reader
+from ingestd.infer.attempts import Reader
+from ingestd.infer.doubts import doubts_of
 from ingestd.infer.fixed import find_places, is_undelimited, read_fixed
 from ingestd.infer.forms import format_of
 from ingestd.infer.names import source_name, suffix_of
@@ -90,30 +89,5 @@ def _read_csv(name: str, files: Files, extent: Extent) -> Findings:
     columns = tuple(c for c in decision.columns if c.evidence.filled or c.name not in idle)
     return Findings(
         name, "csv", read.readings, columns or decision.columns, layout.aliases,
-        read.left_out, layout.options() | decision.csv, tuple(_doubts(read)),
+        read.left_out, layout.options() | decision.csv, tuple(doubts_of(read)),
     )  # fmt: skip
-
-
-def _doubts(read: Read) -> Iterator[str]:
-    """What is uncertain about the layout."""
-    layout, outline = read.layout, read.layout.outline
-    if not layout.is_named:
-        fault = layout.header_fault or "no header tells all of them apart"
-        yield f"Columns are told by their places, the header of later files is not read: {fault}"
-    if layout.second_table_line:
-        yield (
-            f"Another table begins on line {layout.second_table_line}: only the first one is read,"
-            " its rows are refused; files of one table each would load whole"
-        )
-    if layout.skip_rows:
-        count = sum(reading.skipped_rows for reading in read.readings)
-        yield f"Taken for totals or notes and left out (skip_rows): {counted(count, 'row')}"
-    if not layout.dialect.quote:
-        yield 'Quotes are part of the values (quote = ""): fields in quotes would keep them'
-    if layout.ragged == "pad":
-        yield f"Rows that lack fields, which become null: {read.short_share:.0%}"
-    if outline.names and not outline.is_aligned:
-        yield (
-            "AMBIGUOUS: the header names fewer columns than the rows have; taken to be without a"
-            f" name: {', '.join(layout.nameless)}"
-        )

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -442,9 +443,22 @@ def test_a_total_between_rows_is_none_and_a_row_that_is_called_so_is_one(sample:
     assert inferred_from(sample("company,n,amount\n" + rows)).source.csv.skip_rows == ()
 
 
-def test_columns_by_their_places_are_told(sample: Any) -> None:
-    told = inferred_from(sample("1,2\n3,4\n5,6\n")).toml
-    assert "# Columns are told by their places, the header of later files is not read:" in told
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("1,2\n3,4\n5,6\n", "No header was found, columns are told by their places: remove header"),
+        ("id,name\n1,Ada\n", "Types are told by one row alone"),
+        ("name,city\nAda,Rome\nBob,Bern\n", "AMBIGUOUS: a header of texts above texts; if it is a"),
+        (",In,In\nid,a,b\n1,2,3\n4,5,6\n", "Names are joined from 2 lines"),
+        ("Report of\ntoday\nid,n\n1,2\n3,4\n", r"left out \(skip_lines\): 2 lines"),
+    ],
+)
+def test_what_was_assumed_of_the_header_is_told(sample: Any, text: str, note: str) -> None:
+    assert re.search(f"# .*(?:{note})", inferred_from(sample(text)).toml)
+
+
+def test_a_header_that_tells_all_is_not_doubted(sample: Any) -> None:
+    assert inferred_from(sample("id,name\n1,Ada\n2,Bob\n")).findings.doubts == ()
 
 
 def test_a_file_of_unreadable_rows_is_refused(sample: Any) -> None:

@@ -1,0 +1,55 @@
+"""What is uncertain about how files are laid out, and how to have the other reading."""
+
+from collections.abc import Iterator
+
+from ingestd.config.naming import counted
+from ingestd.infer.attempts import Read
+
+
+def doubts_of(read: Read) -> Iterator[str]:
+    """What a person should look at before the source is used."""
+    yield from _doubts_about_header(read)
+    layout, outline = read.layout, read.layout.outline
+    if layout.second_table_line:
+        yield (
+            f"Another table begins on line {layout.second_table_line}: only the first one is read,"
+            " its rows are refused; files of one table each would load whole"
+        )
+    if layout.skip_rows:
+        count = sum(reading.skipped_rows for reading in read.readings)
+        yield f"Taken for totals or notes and left out (skip_rows): {counted(count, 'row')}"
+    if not layout.dialect.quote:
+        yield 'Quotes are part of the values (quote = ""): fields in quotes would keep them'
+    if layout.ragged == "pad":
+        yield f"Rows that lack fields, which become null: {read.short_share:.0%}"
+    if outline.names and not outline.is_aligned:
+        yield (
+            "AMBIGUOUS: the header names fewer columns than the rows have; taken to be without a"
+            f" name: {', '.join(layout.nameless)}"
+        )
+    if sum(reading.rows for reading in read.readings) == 1:
+        yield "Types are told by one row alone"
+
+
+def _doubts_about_header(read: Read) -> Iterator[str]:
+    layout, outline = read.layout, read.layout.outline
+    if not outline.names:
+        yield (
+            "No header was found, columns are told by their places: remove header and columns"
+            " from [csv] if the first line names them"
+        )
+    elif not layout.is_named:
+        fault = layout.header_fault or "no header tells all of them apart"
+        yield f"Columns are told by their places, the header of later files is not read: {fault}"
+    elif all(column.is_text for column in read.decision.columns):
+        yield (
+            "AMBIGUOUS: a header of texts above texts; if it is a row, set header = false and"
+            " columns = [...] in [csv]"
+        )
+    if outline.header_lines > 1:
+        yield (
+            f"Names are joined from {outline.header_lines} lines (header_lines): if the upper ones"
+            " do not belong to them, skip those (skip_lines)"
+        )
+    if outline.skip_lines:
+        yield f"Above the table, and left out (skip_lines): {counted(outline.skip_lines, 'line')}"
