@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ingestd.formats.csv.header import joined_names
+from ingestd.formats.csv.header import clean_name, joined_names
 from ingestd.infer.cells import cell_of, is_blank, is_date, is_unit, is_value, is_valued
 from ingestd.infer.dialects import Record
 
@@ -138,7 +138,7 @@ def names_in(
     """The names of the columns; where one is missing, it is that of the row names or of nothing."""
     if not header:
         return ()
-    names = joined_names([[cell.strip() for cell in record.cells] for record in header])
+    names = joined_names([list(map(clean_name, record.cells)) for record in header])
     missing = ("",) * (width - len(names))
     has_row_names = any(cell_of(record, width - 1) for record in body)
     return (*missing, *names) if has_row_names else (*names, *missing)

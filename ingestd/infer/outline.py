@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ingestd.formats.csv.header import distinct_names
 from ingestd.infer.cells import cell_of
 from ingestd.infer.dialects import Record
 from ingestd.infer.headers import count_header_lines, names_in
@@ -88,7 +89,8 @@ def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
 
 
 def _used(names: tuple[str, ...], body: Sequence[Record]) -> tuple[str, ...]:
-    """Without columns that have neither name nor value, which delimiters around rows make.
+    """As the daemon tells them apart, without columns that have neither name nor value, which
+    delimiters around rows make.
 
     A single one is left where it is, unless it is the last: it may be that of row numbers.
     """
@@ -97,10 +99,11 @@ def _used(names: tuple[str, ...], body: Sequence[Record]) -> tuple[str, ...]:
         place for place, name in enumerate(names)
         if name or any(cell_of(row, place) for row in rows)
     ]  # fmt: skip
+    distinct = distinct_names(names)
     if names.count("") == 1:
         named = [*range(max(named, default=-1) + 1)]
-    used = tuple(names[place] for place in named)
-    return used if len(set(used)) == len(used) else names
+        distinct = tuple(own if name else "" for own, name in zip(distinct, names, strict=True))
+    return tuple(distinct[place] for place in named)
 
 
 def _has_blank_extras(record: Record, width: int) -> bool:

@@ -58,8 +58,8 @@ def find_start(records: Sequence[Record], width: int) -> Start:
     first = _first_row(records, rows)
     names = _names_apart(records, rows) or _names_above(records, first, rows)
     if names is None or len(records[names].cells) < width:
-        cut_off = (n for n, record in enumerate(records[:first]) if rows.are_cut_off_in(record))
-        first = next(cut_off, first)
+        above = enumerate(records[:first])
+        first = next((n for n, record in above if rows.are_damaged_in(record)), first)
         names = _names_above(records, first, rows)
     if names is None:
         return Start(first)

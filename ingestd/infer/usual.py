@@ -42,9 +42,12 @@ class UsualRows:
             return is_filled and not self.is_prose(record)
         return self._are_values_in(record)
 
-    def are_cut_off_in(self, record: Record) -> bool:
-        """Whether the record is a row that lacks some fields."""
-        return self.width < 2 * len(record.cells) > 2 and self._are_values_in(record)
+    def are_damaged_in(self, record: Record) -> bool:
+        """Whether the record is a row that lacks some fields, or has some too many."""
+        filled = filled_places(record, len(record.cells))
+        is_shifted = len(filled) > 1 and all(is_value(record, place) for place in filled)
+        is_cut_off = self.width < 2 * len(record.cells) and self._are_values_in(record)
+        return len(record.cells) > 1 and (is_cut_off or is_shifted)
 
     def _are_values_in(self, record: Record) -> bool:
         told = [place for place in self.valued if not is_blank(record, place)]

@@ -202,7 +202,6 @@ def test_unreadable_rows_are_told(sample: Any) -> None:
     ("text", "columns"),
     [
         ('""id,v\n0,1\n1,2\n', ["id", "v"]),
-        ("id,na\rme,v\n1,a,2\n2,b,3\n", ["id", "na me", "v"]),
     ],
 )
 def test_a_header_that_the_daemon_refuses_is_skipped(
@@ -302,6 +301,17 @@ HEADERS = {
     "days above numbers": (
         "site,2024-01-01,2024-01-02\nA,5,7\nB,3,9\n", {}, ["site", "2024-01-01", "2024-01-02"],
     ),
+    "names that come again, and none": (
+        "id,n,,n,\n1,2,3,4,5\n6,7,8,9,10\n", {}, ["id", "n", "column_3", "n_2", "column_5"],
+    ),
+    "a name that a repeated one would get": (
+        "x,x,x_2\n1,2,a\n4,5,b\n", {}, ["x", "x_3", "x_2"],
+    ),
+    "names with what nobody sees": (
+        "\ufeff\ufeffid,na\u200bme,\u00a0first  one\u00a0,na\rme,\"sum\n(EUR)\"\n"
+        "1,a,b,c,2\n2,d,e,f,3\n",
+        {}, ["id", "name", "first one", "na me", "sum (EUR)"],
+    ),
     "a header repeated in quotes": ('a,b\n1,2\n"A","b"\n3,4\n', {}, ["a", "b"]),
 }  # fmt: skip
 
@@ -315,6 +325,13 @@ def test_the_header_is_told_from_the_rows(
     assert inferred.findings.options == options
     assert [*inferred.source.columns] == names
     assert rejections_of(path, inferred.source) == []
+
+
+def test_columns_of_the_same_name_are_found_in_another_order(sample: Any) -> None:
+    source = inferred_from(sample("id,n,n\n1,2,3\n4,5,6\n")).source
+    later = sample("n,new,n,id\n7,x,8,9\n", "later.csv")
+    (document,) = documents_of(later, source)
+    assert [document[name] for name in ("id", "n", "n_2")] == [9, 7, 8]
 
 
 def test_a_header_that_lacks_a_name_is_said_to_be_ambiguous(sample: Any) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileDrifted
+from ingestd.formats.csv.header import distinct_names
 from ingestd.formats.drift import check_drift, drift_of, fitted, named_columns, safe_names
 from ingestd.records import Drift
 
@@ -79,3 +80,17 @@ def test_a_file_is_read_by_the_source_that_was_fitted_to_it(names: list[str]) ->
 def test_a_source_that_adds_nothing_is_fitted_as_it_is() -> None:
     spec = source()
     assert fitted(spec, Drift(new=("x",))) is spec
+
+
+@given(st.lists(st.sampled_from(["", "a", "b", "a_2", "column_1", "column_2"])))
+def test_each_column_has_a_name_of_its_own_and_one_that_stands_alone_keeps_it(
+    names: list[str],
+) -> None:
+    distinct = distinct_names(names)
+    assert len({*distinct}) == len(distinct) == len(names)
+    once = [name for name in names if name and names.count(name) == 1]
+    assert {*once} <= {*distinct}
+
+
+def test_the_second_of_two_columns_has_a_number_and_a_nameless_one_its_place() -> None:
+    assert distinct_names(["amount", "", "amount"]) == ("amount", "column_2", "amount_2")

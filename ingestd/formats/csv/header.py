@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import count, islice, zip_longest
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
@@ -14,6 +14,9 @@ from ingestd.formats.limits import Limits
 
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.{1,16}?)"?\r?\n', re.IGNORECASE)
 """How Excel is told, on the first line, which delimiter a file has."""
+
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+"""Soft hyphens, zero-width characters, marks of direction, byte order marks."""
 
 _SEARCHED_LINES = 100
 """Among so many the header is looked for where a source says ``skip_lines = "auto"``."""
@@ -126,9 +129,20 @@ def _header_at(file: Beginning, start: int) -> Header:
         position = _skip_idle_lines(file, position)
         records.append(_record_at(file, position))
         position += len(records[-1])
-    names = joined_names([_decode(record, file.dialect) for record in records])
+    lines = [_decode(record, file.dialect) for record in records]
     bare = frozenset(record.rstrip(b"\r\n") for record in records)
-    return Header(position, named_columns(names, file.source), bare)
+    return Header(position, _columns(lines, file.source), bare)
+
+
+def _columns(lines: list[list[str]], source: SourceSpec) -> tuple[str, ...]:
+    """The columns by the first of their names that the schema knows: their own, or as written."""
+    cleaned = joined_names([list(map(clean_name, names)) for names in lines])
+    spelled = (distinct_names(cleaned), cleaned, joined_names(lines))
+    known = {*source.file_columns}
+    return tuple(
+        next((name for name in names if name in known), names[1])
+        for names in zip(*(named_columns(names, source) for names in spelled), strict=True)
+    )
 
 
 def _skip_idle_lines(file: Beginning, position: int) -> int:
@@ -164,6 +178,26 @@ def _decode(record: bytes, dialect: Dialect) -> list[str]:
             "bad_encoding", f"the header is not {dialect.codec}: {error.reason}",
             "set csv.encoding of the source",
         ) from error  # fmt: skip
+
+
+def clean_name(name: str) -> str:
+    """The name without what nobody sees: marks of no width, blanks around it, odd ones in it."""
+    return " ".join(_INVISIBLE.sub("", name).split())
+
+
+def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
+    """A name of its own for each column: the second ``amount`` is ``amount_2``, and the fifth
+    column, if it has none, ``column_5``. Names that the header gives itself come first.
+    """
+    taken, distinct = set(names), dict[str, None]()
+    for place, name in enumerate(names, 1):
+        wanted = name or f"column_{place}"
+        numbered = (f"{wanted}_{number}" for number in count(2))
+        own = wanted
+        while own in distinct or (own != name and own in taken):
+            own = next(numbered)
+        distinct[own] = None
+    return tuple(distinct)
 
 
 def joined_names(lines: Sequence[Sequence[str]]) -> tuple[str, ...]:
