@@ -39,18 +39,22 @@ _ELECTION = (
     "its replica set elects a primary by itself while most members are up; if it lasts, name all "
     "of them in mongo.uri, with replicaSet"
 )
+_ROOM = "make room on MongoDB's disk; it is tried again"
 _ROLE = "give the user of mongo.uri the role readWrite on the database"
 _LOGIN = "check user name, password and authSource in mongo.uri"
 _HINTS = {
     13: _ROLE, 18: _LOGIN,
     64: "most members of the replica set have to be up, and to keep up with the primary",
     189: _ELECTION, 8000: _LOGIN, 10107: _ELECTION, 11602: _ELECTION, 13435: _ELECTION,
-    13436: _ELECTION, 14031: "make room on MongoDB's disk; it is tried again",
+    13436: _ELECTION, 14031: _ROOM,
 }  # fmt: skip
 _ENTRY = (18, 8000)
 """Answers to a login that failed; 8000 is what Atlas says."""
 _NO_LOGIN = "requires authentication"
+_NO_ROOM = "No space left on device"
+"""What the storage engine says comes with the code of an unknown error."""
 _HINTS_BY_WORDS = {
+    _NO_ROOM: _ROOM,
     _NO_LOGIN: "mongo.uri has to name a user, with password, that MongoDB knows",
     "SSL": "compare tls and tlsCAFile in mongo.uri with net.tls of MongoDB",
     "connection closed": "MongoDB hung up: is it stopping, or does it want tls=true in mongo.uri?",
@@ -117,7 +121,7 @@ def _refusal(doing: str, error: errors.OperationFailure) -> StoreAway | StoreRef
     reason = _short(error)
     text = f"{doing}: MongoDB answered: {reason} (code {code})"
     if _is_passing(error, code):
-        return StoreAway(text, _HINTS.get(code, "it is tried again"))
+        return StoreAway(text, _hint_of(reason, _HINTS.get(code, "it is tried again")))
     is_stranger = code in _ENTRY or _NO_LOGIN in reason
     kind = EntryRefused if is_stranger else StoreRefused
     return kind(text, _hint_of(reason, _HINTS.get(code, "see the MongoDB log")))
@@ -153,7 +157,8 @@ def _is_passing(error: errors.OperationFailure, code: int) -> bool:
     codes = {code, *(fault.get("code") for fault in details.get("writeErrors", ()))}
     is_concern = isinstance(error, errors.WriteConcernError) or details.get("writeConcernErrors")
     is_labelled = any(map(error.has_error_label, _PASSING_LABELS))
-    return bool(is_concern) or is_labelled or not codes.isdisjoint(_PASSING)
+    is_full = _NO_ROOM in str(error)
+    return bool(is_concern) or is_labelled or is_full or not codes.isdisjoint(_PASSING)
 
 
 def _short(error: BaseException) -> str:
@@ -177,8 +182,8 @@ def faults_of(reply: Mapping[str, Any], collection: str) -> list[WriteFault]:
         raise StoreAway(f"writing to {collection}: {concern.get('errmsg')}", hint)
     faults = [_fault(error) for error in reply.get("writeErrors", ())]
     for fault in faults:
-        if fault.code in _PASSING:  # an election in mid-batch: it is told document by document
-            hint = _HINTS.get(fault.code, "it is tried again")
+        if fault.code in _PASSING or _NO_ROOM in fault.message:  # told document by document
+            hint = _hint_of(fault.message, _HINTS.get(fault.code, "it is tried again"))
             raise StoreAway(f"writing to {collection}: {fault.message}", hint)
     return faults
 
