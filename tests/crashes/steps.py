@@ -28,6 +28,7 @@ NAMES = {
     "findAndModify files *doing.token*": "ledger: an action is taken up again",
     "findAndModify files *+action=*": "ledger: an action is noted",
     "findAndModify files *+attempts*": "ledger: a file is claimed again",
+    "findAndModify files state=*": "ledger: what is known of a file is confirmed",
     "findAndModify files*": "ledger: a file is claimed",
     "insert files": "ledger: small files are claimed together",
     "update files *state=loaded*": "ledger: files are committed",
