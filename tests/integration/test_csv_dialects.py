@@ -269,6 +269,21 @@ READ: dict[str, tuple[bytes, dict[str, Any], list[tuple[str | None, ...]]]] = {
         {"skip_rows": ["Größe"], "delimiter": ";", "encoding": "cp1252"},
         [("1", "2"), ("Größer", "9")],
     ),
+    "totals in bytes that look like others": (  # 表 ends with a backslash, カ with J, ニ with j
+        "a;b\n1;2\n表;9\n表紙;9\nカ;7\nニ;8\n".encode("shift_jis"),
+        {"skip_rows": ["表", "カ", "Größe"], "delimiter": ";", "encoding": "shift_jis"},
+        [("1", "2"), ("表紙", "9"), ("ニ", "8")],
+    ),
+    "totals in any case": (
+        "a;b\nÜBERTRAG;1\nübertrag;2\n1;2\n".encode(),
+        {"skip_rows": ["Übertrag"], "delimiter": ";"}, [("1", "2")],
+    ),
+    "an escape as the last character": (
+        b"a,b\n1,2\n3,4\\", {"escape": "\\"}, [("1", "2"), ("3", "4\n")],
+    ),
+    "a footer that ends with an escape": (
+        b"a,b\n1,2\n3,4\\", {"escape": "\\", "skip_footer": 1}, [("1", "2")],
+    ),
     "comments": (
         b'# it\'s "\na,b\n#\n1,"x\n# no comment"\n# 2,3\n4,5\n#', {"comment": "#"},
         [("1", "x\n# no comment"), ("4", "5")],
@@ -421,6 +436,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "zero bytes": ("a,b\n1,2\n".encode("utf-16-le"), {}, "utf-16"),
     "fewer lines than are skipped": (b"a,b\n1,2\n", {"skip_lines": 9}, "no header and no rows"),
     "nothing but a footer": (b"a,b\n1,2\n", {"skip_footer": 2}, "no rows"),
+    "nothing behind the header but blank lines": (b"a,b\n\n", {"skip_footer": 1}, "no rows"),
     "nothing but a total": (b"a,b\n1,2\n3,4\n", {"skip_footer": 1, "skip_rows": ["1,"]}, "no rows"),
 }  # fmt: skip
 

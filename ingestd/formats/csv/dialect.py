@@ -51,11 +51,11 @@ class Dialect:
             return octets
         if self.script is None:
             return octets + b"\n"
-        # always one more: the last one may be escaped, and a blank line too many is no record
+        # two, as an escape may end the file: it takes one, and blank lines too many are no records
         missing = -len(octets) % unit_bytes(self.script.codec)
         # not with zeros: the half of a line feed would become one
         cut_off = missing * b"\xff" + _undecodable(self.script.codec) if missing else b""
-        return octets + cut_off + encode(self.script.record_end, self.script.codec)
+        return octets + cut_off + 2 * encode(self.script.record_end, self.script.codec)
 
 
 def _undecodable(codec: str) -> bytes:

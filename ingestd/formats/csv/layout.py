@@ -129,8 +129,8 @@ class _Cutter:
         found = find_records(lines.octets, self._scan, is_final=is_final)
         rows = max(0, found.starts.size - self._last_rows)
         if is_final and not self._has_trailer:
-            self.footer = block[lines.own(found.starts[rows]) :] if self._last_rows else b""
             self.footer_rows = found.starts.size - rows
+            self.footer = block[lines.own(found.starts[rows]) :] if self.footer_rows else b""
             rows = found.starts.size
         self.skipped_rows += self._count_skipped(lines.octets, found, rows)
         if rows == found.starts.size and lines.lines is None:

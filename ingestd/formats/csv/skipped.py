@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,20 +13,20 @@ from ingestd.formats.csv.lines import Lines
 
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
 _BEFORE = " \t\ufeff\"'"
-_LOWER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
-"""Of ASCII alone, as in ``bytes.lower``."""
+_LOOKED_AT_BYTES = 4096
+"""Of a record: in front of a beginning there may be many empty cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Beginnings:
     """How such rows begin.
 
-    Each holds one of ``marks``, which are found a hundred times as fast as ``pattern`` is tried on
-    every row.
+    Each holds one of ``marks`` when ASCII letters are made small, trailing bytes of other scripts
+    included; these are found a hundred times as fast as ``pattern`` is tried on every row.
     """
 
-    pattern: re.Pattern[bytes]
-    marks: tuple[bytes, ...]
+    pattern: re.Pattern[str]
+    marks: frozenset[bytes]
 
 
 def find_skipped(lines: Lines, texts: tuple[str, ...], dialect: Dialect) -> tuple[int, ...]:
@@ -43,8 +44,12 @@ def find_skipped(lines: Lines, texts: tuple[str, ...], dialect: Dialect) -> tupl
     return tuple(
         index
         for index in lines.at(np.array(places, np.int64))
-        if beginnings.pattern.match(lines.octets, int(lines.starts[index]))
+        if beginnings.pattern.match(_beginning_at(int(lines.starts[index]), lines, dialect.codec))
     )
+
+
+def _beginning_at(start: int, lines: Lines, codec: str) -> str:
+    return lines.octets[start : start + _LOOKED_AT_BYTES].decode(codec, "replace")
 
 
 def _places(octets: bytes, mark: bytes) -> Iterator[int]:
@@ -56,20 +61,23 @@ def _places(octets: bytes, mark: bytes) -> Iterator[int]:
 
 @lru_cache(maxsize=64)
 def _compile(texts: tuple[str, ...], separators: str, codec: str) -> _Beginnings:
-    before = "|".join(map(re.escape, separators + _BEFORE))
+    before = re.escape(separators + _BEFORE)
     beginning = "|".join(map(_pattern, texts))
     return _Beginnings(
-        re.compile(f"(?i)(?:{before})*(?:{beginning})".encode(codec, "ignore")),
-        tuple(_mark(text).encode(codec, "ignore") for text in texts),
+        re.compile(f"(?i)[{before}]*(?:{beginning})"),
+        frozenset(mark for text in texts for mark in _marks(text, codec)),
     )
 
 
 def _pattern(text: str) -> str:
     words = (_NUMBER.pattern.join(map(re.escape, _NUMBER.split(word))) for word in text.split())
     is_word = text.rstrip()[-1].isalnum()
-    return r"[ \t]+".join(words) + (r"(?![0-9A-Za-z_\x80-\xff])" if is_word else "")
+    return r"[ \t]+".join(words) + (r"(?!\w)" if is_word else "")
 
 
-def _mark(text: str) -> str:
-    """The longest part of a text that is neither number nor blank."""
-    return max(re.split(r"[\s0-9]+", text), key=len).translate(_LOWER)
+def _marks(text: str, codec: str) -> Iterator[bytes]:
+    """The longest part of a text that is neither number nor blank; none where it cannot be."""
+    part = max(re.split(r"[\s0-9]+", text), key=len)
+    for spelt in (part, part.lower(), part.upper(), part.title()):
+        with suppress(UnicodeEncodeError):
+            yield spelt.encode(codec).lower()
