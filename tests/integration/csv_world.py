@@ -50,6 +50,8 @@ def outcome_of(path: Path, source: SourceSpec, limits: Limits) -> Outcome:
     for chunk in layout.chunks:
         _add(outcome, csv.read([chunk], layout.shape, source, limits))
     assert outcome.row_count == layout.row_count
+    # nothing is left over but a footer that the source speaks of
+    assert not layout.shape.footer or source.csv.skip_footer or source.trailer
     return outcome
 
 
