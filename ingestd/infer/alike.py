@@ -26,10 +26,12 @@ def shared_layout(layouts: Sequence[Layout], files: Files) -> Layout:
             )  # fmt: skip
     encodings = [layout.encoding for layout in layouts if layout.encoding != _ASCII]
     starts = {layout.outline.skip_lines for layout in layouts}
+    comment = next((layout.comment for layout in layouts if layout.comment), "")
     common = set(first.names).intersection(*(layout.names for layout in layouts))
     shared = first.with_names([name for name in first.names if name in common])
     return replace(
         shared, encoding=encodings[0] if encodings else _ASCII, has_one_start=len(starts) == 1,
+        comment=comment,
         skip_rows=shortest(text for layout in layouts for text in layout.skip_rows),
     )  # fmt: skip
 
@@ -51,5 +53,5 @@ def _differences(first: Layout, other: Layout) -> Iterator[str]:
         yield f"its encoding is {other.encoding}, not {first.encoding}"
     if other.record_end != first.record_end:
         yield "its records end otherwise"
-    if other.outline.comment and first.outline.comment not in ("", other.outline.comment):
-        yield f"its comments begin with {other.outline.comment}"
+    if other.comment and first.comment not in ("", other.comment):
+        yield f"its comments begin with {other.comment}"

@@ -121,7 +121,7 @@ def guess_dialect(text: str) -> Dialect:
     """The dialect of the text, whose lines end with LF."""
     best = max(_possible(text), key=lambda dialect: _score(text, dialect))
     widths = Counter(len(record.cells) for record in best.records(text))
-    if max(widths, key=lambda width: widths[width], default=1) > 1:
+    if max(widths, key=lambda width: (widths[width], width), default=1) > 1:
         return _lengthened(best, text)
     if (longer := _lengthened(replace(best, delimiter=""), text)).delimiter:
         return longer
@@ -132,7 +132,8 @@ def guess_dialect(text: str) -> Dialect:
 def _possible(text: str) -> Iterator[Dialect]:
     lines = [line for line in text.split("\n", 2 * MOST_RECORDS)[: 2 * MOST_RECORDS] if line]
     for delimiter in _DELIMITERS:
-        is_spread = sum(delimiter in line for line in lines) > 0.3 * len(lines)
+        # what stands in front of all values, as in lists of #tags, delimits nothing
+        is_spread = sum(delimiter in line[1:] for line in lines) > 0.3 * len(lines)
         if len(delimiter) > 1 and f'{delimiter}"' in text:
             yield Dialect(delimiter)
         elif len(delimiter) == 1 and (is_spread or delimiter == ","):

@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 from ingestd.config.naming import counted
 from ingestd.infer.attempts import Read
+from ingestd.infer.layouts import Layout
+
+_MOST_LINES = 5
 
 
 def doubts_of(read: Read) -> Iterator[str]:
@@ -15,6 +18,8 @@ def doubts_of(read: Read) -> Iterator[str]:
             f"Another table begins on line {layout.second_table_line}: only the first one is read,"
             " its rows are refused; files of one table each would load whole"
         )
+    if layout.comment and layout.comment_lines:
+        yield _doubt_about_comments(layout)
     if layout.skip_rows:
         count = sum(reading.skipped_rows for reading in read.readings)
         yield f"Taken for totals or notes and left out (skip_rows): {counted(count, 'row')}"
@@ -29,6 +34,13 @@ def doubts_of(read: Read) -> Iterator[str]:
         )
     if sum(reading.rows for reading in read.readings) == 1:
         yield "Types are told by one row alone"
+
+
+def _doubt_about_comments(layout: Layout) -> str:
+    lines = [f"line {line + 1}" for line in layout.comment_lines[:_MOST_LINES]]
+    more = len(layout.comment_lines) - len(lines)
+    where = ", ".join(lines) + (f" and {counted(more, 'line')} more" if more else "")
+    return f"Taken for comments and left out: {where}; if they are rows, remove comment from [csv]"
 
 
 def _doubts_about_header(read: Read) -> Iterator[str]:

@@ -12,11 +12,12 @@ from ingestd.formats import FORMATS
 from ingestd.formats.limits import Limits
 from ingestd.formats.octets import fill
 from ingestd.infer.columns import Column, decide
+from ingestd.infer.comments import without_likely_comments
 from ingestd.infer.dialects import Record, guess_dialect
 from ingestd.infer.encodings import Encoding
 from ingestd.infer.evidence import Evidence
 from ingestd.infer.names import storable_names
-from ingestd.infer.outline import draw_outline, find_comments
+from ingestd.infer.outline import draw_outline
 from ingestd.infer.rows import Extent, Reading
 from ingestd.infer.samples import Sample
 from ingestd.infer.told import Findings
@@ -48,7 +49,7 @@ class Places:
 
 def is_undelimited(sample: Sample) -> bool:
     """Whether nothing but blanks, several of them somewhere, stands between values."""
-    text = find_comments(sample.start).text
+    text = without_likely_comments(sample.start)
     dialect = guess_dialect(text)
     is_single = all(len(record.cells) == 1 for record in dialect.records(text))
     return "  " in text.strip() and (is_single or dialect.delimiter == " ")

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ingestd.infer.dialects import MOST_RECORDS, Dialect, Record, guess_dialect
-from ingestd.infer.names import storable_names
-from ingestd.infer.outline import (
+from ingestd.infer.comments import (
     Commented,
-    Outline,
-    draw_outline,
     find_comments,
     without_comments,
+    without_likely_comments,
 )
-from ingestd.infer.samples import CR_CR_LF, Sample, lines_of
-from ingestd.infer.summaries import is_rule, skipped_beginnings
+from ingestd.infer.dialects import MOST_RECORDS, Dialect, guess_dialect
+from ingestd.infer.names import storable_names
+from ingestd.infer.outline import Outline, draw_outline
+from ingestd.infer.samples import CR_CR_LF, Sample
+from ingestd.infer.summaries import is_rule, shortest, skipped_beginnings
 from ingestd.infer.tables import line_of_second_table
 
 _ALL = -1
@@ -31,6 +31,9 @@ class Layout:
     encoding: str
     columns: tuple[str, ...]
     """None is called like another."""
+    comment: str = ""
+    comment_lines: tuple[int, ...] = ()
+    """Where comments were found in the sample, from 0."""
     skip_rows: tuple[str, ...] = ()
     ragged: str = "reject"
     record_end: str = "auto"
@@ -101,7 +104,7 @@ class Layout:
             "delimiter": self.dialect.delimiter, "quote": self.dialect.quote,
             "escape": self.dialect.escape, "encoding": self.encoding,
             "record_end": self.record_end, "ragged": self.ragged,
-            "comment": self.outline.comment, "skip_rows": self.skip_rows,
+            "comment": self.comment, "skip_rows": self.skip_rows,
         }  # fmt: skip
         return {key: value for key, value in options.items() if value != defaults[key]}
 
@@ -110,52 +113,40 @@ def find_layout(sample: Sample) -> Layout:
     """The layout of the file that was sampled."""
     if told := _SEPARATOR_LINE.match(sample.start):
         return layout_in(sample, Dialect(told[1]))
-    return layout_in(sample, guess_dialect(find_comments(sample.start).text))
+    likely = guess_dialect(without_likely_comments(sample.start))
+    commented = find_comments(sample.start, likely)
+    return layout_in(sample, guess_dialect(commented.text) if commented.lines else likely)
 
 
 def layout_in(sample: Sample, dialect: Dialect) -> Layout:
     """The layout of the file, if it is written in this dialect."""
     text = _SEPARATOR_LINE.sub("\n", sample.start, count=1)
-    commented = find_comments(text)
-    if commented.prefix and _is_header_marked(text, commented, dialect):
-        commented = Commented("", text)
+    commented = find_comments(text, dialect)
     records = [record for record in dialect.records(commented.text) if not is_rule(record)]
-    outline = draw_outline(records, commented.prefix)
+    outline = draw_outline(records)
     rows = [record for record in records if record.first_line >= outline.data_line]
     return Layout(
         dialect, outline, sample.encoding.name,
         storable_names(outline.names or ("",) * outline.width),
-        _skipped_rows(sample, dialect, outline),
+        "" if commented.is_header_marked else commented.prefix, commented.lines,
+        _skipped_rows(sample, dialect, outline, commented),
         "rescue" if outline.has_blank_extras else "reject",
         CR_CR_LF if sample.record_end == CR_CR_LF else "auto",
         second_table_line=line_of_second_table(rows, outline.width),
     )  # fmt: skip
 
 
-def _skipped_rows(sample: Sample, dialect: Dialect, outline: Outline) -> tuple[str, ...]:
+def _skipped_rows(
+    sample: Sample, dialect: Dialect, outline: Outline, commented: Commented
+) -> tuple[str, ...]:
     """How totals and notes begin; looked for in the first rows, and in the last ones."""
-
-    def rows(text: str, most: int) -> list[Record]:
-        bare = without_comments(text, outline.comment).text
-        return list(dialect.records(bare, most))
-
     is_whole = sample.end.removeprefix("\ufeff") == sample.start
-    first = rows(sample.start, _ALL if is_whole else MOST_RECORDS)
+    first = dialect.records(commented.text, _ALL if is_whole else MOST_RECORDS)
     records = [record for record in first if record.first_line >= outline.data_line]
     if not is_whole:
-        records += rows(sample.end, _ALL)
-    is_cut_off = sample.is_cut_off
-    return skipped_beginnings(records, outline.width, is_cut_off=is_cut_off)
-
-
-def _is_header_marked(text: str, commented: Commented, dialect: Dialect) -> bool:
-    """Whether the last line that looks like a comment names the columns of the rows below."""
-    first = next(dialect.records(commented.text), None)
-    above = lines_of(text)[: first.first_line if first else 0]
-    last = next(dialect.records("".join(above[-1:])), None)
-    if first is None or last is None:
-        return False
-    return len(last.cells) == len(first.cells) > 1 and not draw_outline([first]).header_lines
+        records += dialect.records(without_comments(sample.end, commented.prefix), _ALL)
+    skipped = skipped_beginnings(records, outline.width, is_cut_off=sample.is_cut_off)
+    return shortest((commented.prefix, *skipped)) if commented.is_header_marked else skipped
 
 
 def _given(**options: Any) -> dict[str, Any]:

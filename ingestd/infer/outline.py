@@ -1,6 +1,5 @@
 """What stands above the rows of a table: lines before it, and its header."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,27 +7,13 @@ from ingestd.formats.csv.header import distinct_names
 from ingestd.infer.cells import cell_of
 from ingestd.infer.dialects import Record
 from ingestd.infer.headers import count_header_lines, names_in
-from ingestd.infer.samples import lines_of
 from ingestd.infer.starts import find_start, width_of
-
-_COMMENTS = ("#", "%", "//", "--")
-_RULE_ABOVE = re.compile(r"\+[-=+]{2,}\+\s*")
-"""Of a table as databases print it. Its rows begin with other characters."""
-
-
-@dataclass(frozen=True, slots=True)
-class Commented:
-    """A text without its comments: lines that begin with ``prefix`` are blank."""
-
-    prefix: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
     """The parts of a file, in physical lines, and the names that its header gives the columns."""
 
-    comment: str
     skip_lines: int
     """Before the header."""
     header_lines: int
@@ -49,25 +34,7 @@ class Outline:
     """Whether rows end with more delimiters than they should."""
 
 
-def find_comments(text: str) -> Commented:
-    """The lines before the table that are marked as no part of it."""
-    lines = lines_of(text)
-    first = next((line for line in lines if line.strip()), "")
-    prefix = next((prefix for prefix in _COMMENTS if first.startswith(prefix)), "")
-    if _RULE_ABOVE.fullmatch(first):
-        prefix = "+"
-    return without_comments(text, prefix)
-
-
-def without_comments(text: str, prefix: str) -> Commented:
-    """The text without the lines that begin so."""
-    if not prefix:
-        return Commented("", text)
-    lines = lines_of(text)
-    return Commented(prefix, "".join("\n" if line.startswith(prefix) else line for line in lines))
-
-
-def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
+def draw_outline(records: Sequence[Record]) -> Outline:
     """The parts of the file that begins with these records."""
     width = width_of(records)
     found = find_start(records, width)
@@ -80,7 +47,7 @@ def draw_outline(records: Sequence[Record], comment: str = "") -> Outline:
     names = _used(all_names, body)
     most = max([len(names) or width, *(len(record.cells) for record in header[-1:])])
     return Outline(
-        comment=comment, skip_lines=before, header_lines=header_lines, upper_lines=upper,
+        skip_lines=before, header_lines=header_lines, upper_lines=upper,
         data_line=header[-1].last_line if header else before,
         names=names, every_name=all_names, width=len(all_names) or width,
         is_aligned=not header or len(header[-1].cells) >= len(names),

@@ -110,6 +110,16 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
         inferred_from(path)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("title", ["Report", "Report of May", "Report\nprinted by hand"])
+def test_a_short_table_below_a_title_keeps_its_delimiter(
+    sample: Any, title: str, delimiter: str
+) -> None:
+    source = inferred_from(sample(f"{title}\n\nid,n\n1,a\n".replace(",", delimiter))).source
+    assert source.csv.delimiter == delimiter
+    assert [*source.columns] == ["id", "n"]
+
+
 @pytest.mark.parametrize("end", ["4", "4\n", "   \n \n", "\x1a", "\0\0\0\0", "\r"])
 def test_no_row_of_another_file_is_lost_to_a_damaged_end(sample: Any, end: str) -> None:
     path = sample("id,name,day\n1,Ada,2024-01-31\n2,Bob,2024-02-01\n3,Cyd,2024-02-02\n" + end)

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestd.infer.columns import decide
+from ingestd.infer.comments import find_comments
 from ingestd.infer.dialects import Dialect, guess_dialect
 from ingestd.infer.encodings import EncodingScan, guess_encoding
 from ingestd.infer.evidence import Evidence
 from ingestd.infer.names import source_name, storable_names, suffix_of
-from ingestd.infer.outline import find_comments
 from ingestd.infer.samples import lines_of
 from ingestd.infer.toml import as_comment, toml_key, toml_value
 
@@ -152,7 +152,7 @@ def test_any_text_gets_a_dialect(text: str) -> None:
 def test_only_line_feeds_end_the_lines_of_a_sample(mark: str) -> None:
     text = f"# a{mark}b\nid,c\n1,2\n"
     assert lines_of(text) == [f"# a{mark}b\n", "id,c\n", "1,2\n"]
-    assert find_comments(text).text == "\nid,c\n1,2\n"
+    assert find_comments(text, Dialect(",")).text == "\nid,c\n1,2\n"
 
 
 def test_names_are_kept_where_mongodb_can_store_them() -> None:
