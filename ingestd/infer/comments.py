@@ -95,7 +95,7 @@ def _blanked(lines: Sequence[str], places: Sequence[int]) -> str:
 def _comments(records: Sequence[Record], lines: Sequence[str], prefix: str) -> Sequence[Record]:
     """The records that begin so if most of them are no rows; none where it begins values.
 
-    Those below the table are notes like others.
+    Those above or below all others are notes, unless such begin the file.
     """
     marked = [record for record in records if lines[record.first_line].startswith(prefix)]
     others = [record for record in records if not lines[record.first_line].startswith(prefix)]
@@ -103,6 +103,8 @@ def _comments(records: Sequence[Record], lines: Sequence[str], prefix: str) -> S
         return ()
     rows = usual_rows(others, width_of(others))
     count = sum(not _is_row(record, rows, prefix) for record in marked)
+    if prefix in _FLAGS:  # draws titles, too
+        others = [record for record in others if len(record.cells) == rows.width]
     first, last = others[0].first_line, others[-1].first_line
     is_above = prefix in _FIRST and marked[0].first_line < first
     is_between = any(first < record.first_line < last for record in marked)
