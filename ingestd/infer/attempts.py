@@ -91,7 +91,7 @@ class Reader:
             FileRefused: no source reads them, or not one row.
         """
         best = self._likeliest()
-        if best.is_empty:
+        if best.is_empty and not best.layout.is_header_alone:
             raise _unreadable(best)
         return best
 
@@ -133,8 +133,9 @@ class Reader:
             Reading(path, stat, encoding=sample.encoding)
             for (path, stat), sample in zip(self.files, self.samples, strict=True)
         )
-        for reading in readings:
-            read_rows(reading, shared, gathered, self.extent)
+        for reading, own in zip(readings, layouts, strict=True):
+            if not own.is_header_alone:
+                read_rows(reading, shared, gathered, self.extent)
         short_rows = sum(map(_count_short_rows, readings, self.samples))
         return Read(shared, readings, gathered, tuple(left_out(layouts, shared)), short_rows)
 

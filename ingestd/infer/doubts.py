@@ -32,7 +32,10 @@ def doubts_of(read: Read) -> Iterator[str]:
             "AMBIGUOUS: the header names fewer columns than the rows have; taken to be without a"
             f" name: {', '.join(layout.nameless)}"
         )
-    if sum(reading.rows for reading in read.readings) == 1:
+    rows = sum(reading.rows for reading in read.readings)
+    if rows == 0:
+        yield "There is a header and no row: the types, all string, are told by nothing"
+    if rows == 1:
         yield "Types are told by one row alone"
 
 
@@ -53,7 +56,7 @@ def _doubts_about_header(read: Read) -> Iterator[str]:
     elif not layout.is_named:
         fault = layout.header_fault or "no header tells all of them apart"
         yield f"Columns are told by their places, the header of later files is not read: {fault}"
-    elif all(column.is_text for column in read.decision.columns):
+    elif not read.is_empty and all(column.is_text for column in read.decision.columns):
         yield (
             "AMBIGUOUS: a header of texts above texts; if it is a row, set header = false and"
             " columns = [...] in [csv]"

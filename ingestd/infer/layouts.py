@@ -41,6 +41,8 @@ class Layout:
     """Whether the header stands on the same line in all files."""
     second_table_line: int | None = None
     """Where another table begins, whose rows cannot be read."""
+    is_header_alone: bool = False
+    """Whether no row stands below a header, which is no sentence."""
     header_fault: str = ""
     """Why the columns cannot be found by the names in the header."""
 
@@ -133,6 +135,7 @@ def layout_in(sample: Sample, dialect: Dialect) -> Layout:
         "rescue" if outline.has_blank_extras else "reject",
         CR_CR_LF if sample.record_end == CR_CR_LF else "auto",
         second_table_line=line_of_second_table(rows, outline.width),
+        is_header_alone=not rows and len(outline.names) > 1 and dialect.delimiter != " ",
     )  # fmt: skip
 
 

@@ -140,6 +140,30 @@ def test_the_end_of_a_long_file_has_its_byte_order(tmp_path: Path) -> None:
     assert rejections_of(path, source) == []
 
 
+@pytest.mark.parametrize(
+    "text", ["id,day\n", "id;day\n\n\n", "Report\n\nid,day\n", "# by hand\nid\tday\n"]
+)
+def test_a_header_without_rows_gives_columns_of_text(sample: Any, text: str) -> None:
+    inferred = inferred_from(sample(text))
+    types = {name: column.type for name, column in inferred.source.columns.items()}
+    assert types == {"id": "string", "day": "string"}
+    assert "# There is a header and no row" in inferred.toml
+    assert "AMBIGUOUS" not in inferred.toml
+
+
+@pytest.mark.parametrize("text", ["hello\n", "Nothing was sold today\n", ",\n", "id,\n"])
+def test_a_line_that_is_no_header_gives_no_source(sample: Any, text: str) -> None:
+    with pytest.raises(FileRefused, match="no rows"):
+        inferred_from(sample(text))
+
+
+def test_a_file_without_rows_takes_nothing_from_what_the_others_show(sample: Any) -> None:
+    empty, full = sample("id,day\n", "empty.csv"), sample("id,day\n1,2024-01-31\n", "full.csv")
+    for files in ((empty, full), (full, empty)):
+        source = inferred_from(*files).source
+        assert [source.columns[name].type for name in ("id", "day")] == ["int64", "date"]
+
+
 def test_columns_are_matched_by_name_and_those_of_some_files_left_out(sample: Any) -> None:
     one, other = sample("id,b,c\n1,2,x\n", "one.csv"), sample("c,id,d\ny,2.5,7\n", "other.csv")
     inferred = inferred_from(one, other)
