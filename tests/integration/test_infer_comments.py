@@ -79,6 +79,13 @@ def test_comments_below_a_marked_header_are_left_out_as_notes(sample: Any, heade
     assert len(documents_of(path, source)) == 6
 
 
+def test_a_line_in_quotes_that_begins_with_the_mark_stays_in_its_value(sample: Any) -> None:
+    path = sample('id,name\n1,Ada\n# remark\n2,"Bob\n# of Ulm"\n3,Cyd\n')
+    source = inferred_from(path).source
+    assert source.csv.comment == "#"
+    assert [one["name"] for one in documents_of(path, source)] == ["Ada", "Bob\n# of Ulm", "Cyd"]
+
+
 def test_lines_that_are_taken_for_comments_are_told(sample: Any) -> None:
     few = inferred_from(sample(f"{HEADER}# now\n{ROWS}# so on\n{ROWS}")).toml
     assert "# Taken for comments and left out: line 2, line 6; if they are rows, remove" in few
