@@ -273,8 +273,12 @@ async def test_json_that_is_not_one_object_per_line_is_refused_with_a_hint(
 
 
 @pytest.mark.parametrize(
-    "first", [b"[1]", b"null", b"# rows", b'{"id":', b'"id"', b"\xef\xbb\xbf5"]
-)
+    "first",
+    [
+        b"[1]", b"null", b"# rows", b'{"id":', b'"id"', b"\xef\xbb\xbf5",
+        b'{"id": 1}{"id": 3}', b'{"note": "\xff"}',
+    ],
+)  # fmt: skip
 async def test_a_first_line_that_is_no_object_is_refused_alone(world: World, first: bytes) -> None:
     result = await world.configured(rows_of("ndjson")).load("a.ndjson", first + b'\n{"id": 2}\n')
     assert (result.counts.success_count, result.counts.error_count) == (1, 1), result.message

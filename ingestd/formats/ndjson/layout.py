@@ -77,7 +77,7 @@ def _runs_over_lines(text: bytes) -> bool:
     line = text.partition(b"\n")[0]
     if line[:1] == b"[":
         return not _is_json(line)
-    return line[:1] == b"{" and not _is_json(line) and _begins_with_json(text)
+    return line[:1] == b"{" and not _is_json(line) and "\n" in _first_object(text)
 
 
 def _is_json(line: bytes) -> bool:
@@ -88,9 +88,11 @@ def _is_json(line: bytes) -> bool:
     return True
 
 
-def _begins_with_json(text: bytes) -> bool:
+def _first_object(octets: bytes) -> str:
+    """What the text begins with, if it is whole."""
+    text = octets.decode(errors="replace")
     try:
-        json.JSONDecoder().raw_decode(text.decode(errors="replace"))
+        _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return ""
+    return text[:end]
