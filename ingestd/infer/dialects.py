@@ -75,9 +75,9 @@ class Dialect:
                     return
 
     def is_quoting(self, text: str) -> bool:
-        """Whether quotes mean something: more records have them as they should be than not."""
+        """Whether quotes mean something: as many records have them as they should be as not."""
         mended = self._mended(_beginning_of(text, MOST_RECORDS))
-        return mended.quoted > mended.damaged
+        return mended.quoted >= max(1, mended.damaged)
 
     def damaged_share(self, text: str) -> float:
         """Of the first lines, how many have quotes that are amiss."""

@@ -455,6 +455,14 @@ def test_one_damaged_quote_costs_its_row_and_no_other_their_quotes(
     assert len(rejections_of(path, source)) == 1
 
 
+@pytest.mark.parametrize("damaged", ['3,"C,3', '3,"C" c,3', '3,C" c,3'])
+def test_one_row_in_quotes_is_enough_beside_a_damaged_one(sample: Any, damaged: str) -> None:
+    path = sample(f'id,name,v\n1,A,1\n2,B,2\n{damaged}\n4,D,4\n5,E,5\n6,"F",6\n')
+    source = inferred_from(path).source
+    assert "".join(row["name"] for row in documents_of(path, source)) == "ABDEF"
+    assert len(rejections_of(path, source)) == 1
+
+
 def test_numbers_that_may_be_thousands_or_fractions_are_told(sample: Any) -> None:
     for delimiter, meant in ((";", "thousands"), ("\t", "fractions")):
         told = inferred_from(sample(f"id{delimiter}v\n1{delimiter}1.234\n2{delimiter}2.345\n"))
