@@ -26,6 +26,8 @@ def plain_number(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
         text = _with_leading_minus(text)
     if spec.currency or spec.accounting:
         text = text.str.replace(f"^([+-]){_BLANK}+", "$1")
+    if spec.percent:
+        text = text.str.replace(f"{_BLANK}%$", "%")  # before blanks are marks of groups
     if spec.thousands:
         text = _without_groups(text, spec)
     if spec.decimal == "," and spec.type in _FRACTION_TYPES:
@@ -69,7 +71,7 @@ def _without_groups(text: pl.Expr, spec: ColumnSpec) -> pl.Expr:
     mark = _MARKS.get(thousands, re.escape(thousands))
     has_fraction = spec.type in _FRACTION_TYPES
     fraction = rf"(?:{re.escape(spec.decimal or '.')}[0-9]*)?" if has_fraction else ""
-    end = f"{fraction}{_BLANK}?%$" if spec.percent else f"{fraction}$"
+    end = f"{fraction}%$" if spec.percent else f"{fraction}$"
     is_grouped = text.str.contains(f"^[+-]?[1-9][0-9]{{0,2}}(?:{mark}[0-9]{{3}})+{end}")
     bare = text.str.replace_all(mark, "")
     return pl.when(is_grouped).then(bare).when(~text.str.contains(mark)).then(text)
@@ -83,6 +85,6 @@ def _with_decimal_point(text: pl.Expr) -> pl.Expr:
 
 def _of_percent(text: pl.Expr) -> pl.Expr:
     """``12.5 %`` is 0.125, exactly: the point moves, nothing is divided."""
-    number = text.str.extract(rf"^([+-]?(?:[0-9]+\.?|[0-9]*\.[0-9]+)){_BLANK}?%$")
+    number = text.str.extract(r"^([+-]?(?:[0-9]+\.?|[0-9]*\.[0-9]+))%$")
     padded = number.str.replace(r"^([+-]?)", "${1}00")
     return padded.str.replace(r"^([+-]?)([0-9]*)([0-9]{2})(?:\.([0-9]*))?$", "$1$2.$3$4")

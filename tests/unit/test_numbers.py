@@ -124,6 +124,13 @@ def test_percent_without_its_sign_or_number_is_refused(type_: str) -> None:
     assert read({"type": type_, "percent": True}, *texts) == [None] * len(texts)
 
 
+@pytest.mark.parametrize("mark", [" ", "\u00a0", "\u202f"])
+def test_a_blank_before_the_percent_sign_is_no_mark_of_groups(mark: str) -> None:
+    texts = ("12,5 %", f"1{mark}234,5{mark}%", "3%", "12  %", "1 2 %")
+    spec = {"type": "float64", "percent": True, "decimal": ",", "thousands": mark}
+    assert read(spec, *texts) == [0.125, 12.345, 0.03, None, None]
+
+
 def test_digits_of_a_percent_beyond_the_scale_are_refused() -> None:
     spec = {"type": "decimal", "scale": 3, "percent": True}
     assert read(spec, "12.5%", "12.50%", "12.55%") == [Decimal("0.125"), Decimal("0.125"), None]
