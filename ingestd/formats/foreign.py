@@ -23,12 +23,19 @@ _NAMES: Mapping[bytes, str] = {
     b"\xff\xfe": "UTF-16 text",
     b"\xfe\xff": "UTF-16 text",
 }
-MAGIC_BYTES = max(map(len, _NAMES))
+_TAR, _TAR_PLACE = b"ustar", 257
+"""POSIX.1, pax, "ustar Interchange Format": what stands before it is padded with NUL."""
+_TAR_NAME = "a tar archive"
+_TAR_HINT = "drop the files in it, or pack them as a zip archive"
+
+MAGIC_BYTES = _TAR_PLACE + len(_TAR)
 """So much of a file tells whether it is one of these."""
 
 
 def name_of(start: bytes) -> str | None:
     """What a file is that begins so, if it is one of the kinds that people mix up."""
+    if start.startswith(_TAR, _TAR_PLACE) and b"\0" in start[:_TAR_PLACE]:
+        return _TAR_NAME
     return next((name for magic, name in _NAMES.items() if start.startswith(magic)), None)
 
 
@@ -38,7 +45,8 @@ def refuse_others(start: bytes, expected: str) -> None:
     if not start:
         raise FileRefused("empty_file", "the file is empty", "nothing to load; ask the sender")
     if name := name_of(start):
+        hint = "convert it, or point a source of the right format at it"
         raise FileRefused(
             "wrong_format", f"this is {name}, not {expected}",
-            "convert it, or point a source of the right format at it",
+            _TAR_HINT if name == _TAR_NAME else hint,
         )  # fmt: skip

@@ -225,7 +225,7 @@ REFUSED = {
     "missing_column": [b"a\n1\n", b"A,B\n1,2\n", b"a;b\n1;2\n", b"a\rb\r1\r2\r"],
     "duplicate_column": [b"a,b,a\n1,2,3\n"],
     "bad_encoding": [b"a,b,\xff\n1,2,3\n"],
-    "wrong_format": [b"PAR1", b"%PDF-1.7\n"],
+    "wrong_format": [b"PAR1", b"%PDF-1.7\n", b"a.csv".ljust(257, b"\0") + b"ustar\x0000a,b\n1,2\n"],
 }
 
 
