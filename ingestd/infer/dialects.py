@@ -49,7 +49,9 @@ class Dialect:
 
     def alternatives(self) -> Iterator["Dialect"]:
         """What to try where this one leaves rows that cannot be read."""
-        for quote, escape in (("", "doubled"), ('"', "\\"), ("'", "doubled"), ('"', "doubled")):
+        for quote, escape in (
+            ("", "doubled"), ('"', "\\"), ("'", "doubled"), ('"', "doubled"), ("", "\\")
+        ):  # fmt: skip
             if (quote, escape) != (self.quote, self.escape):
                 yield replace(self, quote=quote, escape=escape)
 
@@ -147,13 +149,19 @@ def _with_quotes(delimiter: str, text: str) -> Iterator[Dialect]:
         beside = rf"(?m)(?:^|{re.escape(delimiter)}){quote}|{quote}(?:$|{re.escape(delimiter)})"
         if re.search(beside, text):
             is_quoted = True
-            yield Dialect(delimiter, quote)
-            if f"\\{quote}" in text:
-                yield Dialect(delimiter, quote, "\\")
+            yield from _with_escapes(Dialect(delimiter, quote), text)
     if not Dialect(delimiter).is_quoting(text):
-        yield Dialect(delimiter, "" if is_quoted or '"' in text else '"')
+        quote = "" if is_quoted or '"' in text else '"'
+        yield from _with_escapes(Dialect(delimiter, quote), text)
     elif not is_quoted:
-        yield Dialect(delimiter)
+        yield from _with_escapes(Dialect(delimiter), text)
+
+
+def _with_escapes(dialect: Dialect, text: str) -> Iterator[Dialect]:
+    """Backslashes count where one stands before a quote or a delimiter."""
+    yield dialect
+    if any(mark and f"\\{mark}" in text for mark in (dialect.quote, dialect.delimiter)):
+        yield replace(dialect, escape="\\")
 
 
 def _score(text: str, dialect: Dialect) -> float:

@@ -463,6 +463,13 @@ def test_one_row_in_quotes_is_enough_beside_a_damaged_one(sample: Any, damaged: 
     assert len(rejections_of(path, source)) == 1
 
 
+def test_escaped_delimiters_are_read_beside_quotes_that_are_none(sample: Any) -> None:
+    path = sample('id|name|v\n1|a\\|b|5"\n2|c|3"\n3|d\\|e|1"\n')
+    source = inferred_from(path).source
+    assert (source.csv.quote, source.csv.escape) == ("", "\\")
+    assert [row["name"] for row in documents_of(path, source)] == ["a|b", "c", "d|e"]
+
+
 def test_numbers_that_may_be_thousands_or_fractions_are_told(sample: Any) -> None:
     for delimiter, meant in ((";", "thousands"), ("\t", "fractions")):
         told = inferred_from(sample(f"id{delimiter}v\n1{delimiter}1.234\n2{delimiter}2.345\n"))
