@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import StringIO
+from itertools import pairwise
 
 from ingestd.infer.damage import Mended, mend
 
@@ -21,6 +22,8 @@ _DELIMITERS = (
 )  # fmt: skip
 """The usual first: among equals the earlier one wins."""
 _LONG_DELIMITER = re.compile(r"[|:~$@#^*&%!+=;,<>-]{2,4}")
+_RULER = re.compile(r"[|+]?(?: ?:?-+:? ?[|+])+(?: ?:?-+:?)?")
+"""Below the header of a table as psql or Markdown print it."""
 _STAND_IN = "\ue000"
 """A private character: Python's reader knows only delimiters of one."""
 MOST_RECORDS = 400
@@ -133,6 +136,9 @@ def guess_dialect(text: str) -> Dialect:
 
 def _possible(text: str) -> Iterator[Dialect]:
     lines = [line for line in text.split("\n", 2 * MOST_RECORDS)[: 2 * MOST_RECORDS] if line]
+    if any("|" in upper and _RULER.fullmatch(line.strip()) for upper, line in pairwise(lines)):
+        yield from _with_quotes("|", text)
+        return
     for delimiter in _DELIMITERS:
         # what stands in front of all values, as in lists of #tags, delimits nothing
         is_spread = sum(delimiter in line[1:] for line in lines) > 0.3 * len(lines)

@@ -136,6 +136,8 @@ def scanned(octets: bytes, size: int = 1000) -> Any:
         ('id;name;v\n1;a\\;b;"x; y"\n2;c;z\n3;d\\;e;w\n', Dialect(";", '"', "\\")),
         ("id,path,v\n1,C:\\x,1\n2,D:\\,2\n3,E:\\y\\,3\n", Dialect(",")),
         ("1,C:\\,1\n2,D:\\,2\n3,E:\\,3\n", Dialect(",")),
+        (" id | name \n----+------\n  1 | Ada\n  2 | Bob\n(2 rows)\n\n", Dialect("|")),
+        ("Who, and where\n\nid | at\n:-- | --:\n1 | x\n2 | y\n", Dialect("|")),
         ("word\nhello\nworld, you\n", Dialect(";")),
         ("a||b||c\n1||2||3|x\n", Dialect("||")),
         ("a~|~b\n1~|~2\n", Dialect("~|~")),
