@@ -28,6 +28,8 @@ _LEAST_LIKELY = -10.0
 _IN_DOUBT = 4.0
 """So much less likely, as a logarithm, may another encoding be that is not ruled out."""
 _MOST_DOUBTS = 2
+_HARDLY_DAMAGED = 20
+"""So many bytes of sound characters to one that is lost make UTF-8 certain, wherever they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +83,13 @@ class EncodingScan:
 
 
 def guess_encoding(octets: bytes) -> Encoding:
-    """The likeliest of the older encodings for bytes that are not UTF-8."""
-    if _is_mostly_utf8(octets):
-        return Encoding("utf-8", False, "UTF-8 but for some damaged lines")
+    """The likeliest of the older encodings for bytes that are not UTF-8, or not all of them."""
+    damaged = "UTF-8 but for some damaged lines"
+    if _utf8_soundness(octets) > _HARDLY_DAMAGED:
+        return Encoding("utf-8", False, damaged)
     best, *others = wordings(octets[:_JUDGED_BYTES])
+    if _has_mostly_utf8_lines(octets):
+        return Encoding("utf-8", False, f"{damaged}; {_doubt(best, best.first_word)}")
     if best.likelihood < _LEAST_LIKELY * best.size:
         name = "cp1252" if _is_decodable(octets, "cp1252") else "iso8859-1"
         return Encoding(name, False, "nothing speaks for another one")
@@ -98,7 +103,11 @@ def _reasons(best: Wording, others: Iterable[Wording]) -> Iterator[str]:
     unlike = next(iter(doubts.values()), None)
     yield f"it reads {(best.word_unlike(unlike) if unlike else best.first_word)!r}"
     for word, one in [*doubts.items()][:_MOST_DOUBTS]:
-        yield f"AMBIGUOUS: as {one.encoding} it would read {word!r}"
+        yield _doubt(one, word)
+
+
+def _doubt(other: Wording, word: str) -> str:
+    return f"AMBIGUOUS: as {other.encoding} it would read {word!r}"
 
 
 def _marked(head: bytes) -> Encoding | None:
@@ -149,9 +158,13 @@ def _is_decodable(octets: bytes, name: str) -> bool:
     return True
 
 
-def _is_mostly_utf8(octets: bytes) -> bool:
-    """Whether broken characters are few beside sound ones: another encoding would break these."""
-    text = octets.decode("utf-8", "replace")
-    broken = text.count("\ufffd")
-    sound = sum(character > "\x7f" for character in text) - broken
-    return sound > 10 * broken
+def _utf8_soundness(octets: bytes) -> float:
+    """Bytes of sound characters beyond ASCII, for each byte lost: by chance there are few."""
+    kept = octets.decode("utf-8", "ignore").encode()
+    return sum(octet > 0x7F for octet in kept) / max(1, len(octets) - len(kept))
+
+
+def _has_mostly_utf8_lines(octets: bytes) -> bool:
+    """Whether most lines beyond ASCII are sound: hardly any line of an older encoding is."""
+    odd = [line for line in octets.splitlines() if not line.isascii()]
+    return sum(_is_decodable(line, "utf-8") for line in odd) * 2 > len(odd)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingestd.infer.columns import decide
 from ingestd.infer.comments import find_comments
 from ingestd.infer.dialects import Dialect, guess_dialect
-from ingestd.infer.encodings import EncodingScan, guess_encoding
+from ingestd.infer.encodings import Encoding, EncodingScan, guess_encoding
 from ingestd.infer.evidence import Evidence
 from ingestd.infer.names import source_name, storable_names, suffix_of
 from ingestd.infer.samples import lines_of
@@ -73,6 +73,28 @@ def test_capitals_are_told_from_small_letters_of_another_encoding() -> None:
 def test_a_damaged_byte_does_not_hide_the_encoding() -> None:
     octets = TEXTS["gb18030"].encode("gb18030") + b"\xff,\n"
     assert guess_encoding(octets).name == "gb18030"
+
+
+@pytest.mark.parametrize(
+    ("octets", "other"),
+    [
+        ("0,Zoé0\n".encode() * 8 + b"99,Bo\xe9b\n", "cp1252 it would read 'ZoÃ©'"),
+        ("3,éve\n4,€\n".encode() + b"2,Bo\xffb\n", "cp850 it would read '├®ve'"),
+    ],
+)
+def test_one_damaged_byte_makes_no_older_encoding_of_a_few_words(octets: bytes, other: str) -> None:
+    assert guess_encoding(octets) == Encoding(
+        "utf-8", False, f"UTF-8 but for some damaged lines; AMBIGUOUS: as {other}"
+    )
+
+
+def test_a_word_that_is_nearly_utf_8_by_chance_keeps_its_encoding() -> None:
+    assert guess_encoding("홍길동\n".encode("cp949")).name == "cp949"
+
+
+def test_damage_beside_many_sound_words_leaves_no_doubt() -> None:
+    found = guess_encoding("Zoé\n".encode() * 11 + b"Bo\xe9b\n")
+    assert found.why == "UTF-8 but for some damaged lines"
 
 
 def test_a_guess_shows_what_it_reads_and_what_it_may_be() -> None:
