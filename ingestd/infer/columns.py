@@ -188,11 +188,13 @@ def _column(evidence: Evidence, style: _Style, is_day_first: bool | None) -> Col
     }
     has_other = len({other.style[0] for other in kinds if other.is_number and other.style}) > 1
     is_doubtful = style.is_doubtful and has_other and kind.is_of_style(*style.marks)
-    meant = (
-        ("thousands", "fractions") if kind.style and kind.style[1] else ("fractions", "thousands")
-    )
-    doubts = (f"AMBIGUOUS: taken for {meant[0]}, not for {meant[1]}",) if is_doubtful else ()
+    doubts = (_doubt_about_marks(kind.style),) if is_doubtful and kind.style else ()
     return Column(evidence, kind, doubts, own)
+
+
+def _doubt_about_marks(style: tuple[str, str]) -> str:
+    taken, other = ("thousands", "fractions") if style[1] else ("fractions", "thousands")
+    return f"AMBIGUOUS: taken for {taken}, not for {other}"
 
 
 def _moment_column(

@@ -346,6 +346,15 @@ def test_thousands_that_may_be_fractions_are_told() -> None:
     assert "AMBIGUOUS" in column.doubts[0]
 
 
+def test_numbers_without_marks_are_in_no_doubt_beside_those_with_marks() -> None:
+    gathered = [Evidence("id"), Evidence("amount")]
+    gathered[0].see(pl.Series("c", ["1", "2", "3"]))
+    gathered[1].see(pl.Series("c", ["1.234", "12.345", "999"]))
+    plain, marked = decide(gathered, ";").columns
+    assert plain.doubts == ()
+    assert marked.doubts == ("AMBIGUOUS: taken for thousands, not for fractions",)
+
+
 def test_day_and_month_follow_the_column_that_tells_them_apart() -> None:
     _, day, paid = described(["01/02/2024"], ["31/01/2024"])
     assert day["format"] == paid["format"] == "%d/%m/%Y"
