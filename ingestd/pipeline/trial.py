@@ -101,10 +101,10 @@ def _add(trial: Trial, refined: RefinedChunk, most_shown: int) -> None:
     trial.rules.update(rejections.rules)
     if rejections and (room := most_shown - len(trial.errors)) > 0:
         trial.errors += decoded(head(rejections, room).documents)
-    if not trial.documents:
-        documents = decoded(_first(refined, most_shown))
+    if (room := most_shown - len(trial.documents)) > 0:
+        documents = decoded(_first(refined, room))
         is_upsert = trial.source.load.mode == "upsert"
-        trial.documents = [*map(_stored, documents)] if is_upsert else documents
+        trial.documents += map(_stored, documents) if is_upsert else documents
 
 
 def _first(refined: RefinedChunk, count: int) -> bytes:

@@ -140,6 +140,18 @@ async def test_many_chunks_are_counted_together(tmp_path: Path) -> None:
     assert [error["row"] for error in trial.errors] == [n * 100 + 1 for n in range(10)]
 
 
+async def test_documents_of_several_chunks_are_shown(tmp_path: Path) -> None:
+    """A last record without an end is a chunk of its own."""
+    trial = await trial_of(tmp_path / "a.csv", b"id\n7\n8\n9")
+    assert len(trial.layout.chunks) > 1
+    assert [document["id"] for document in trial.documents] == [7, 8, 9]
+
+
+async def test_no_more_documents_are_shown_than_asked_for(tmp_path: Path) -> None:
+    trial = await trial_of(tmp_path / "a.csv", b"id\n" + b"1\n" * 5_000)
+    assert (len(trial.layout.chunks) > 2, len(trial.documents)) == (True, 10)
+
+
 async def test_repeats_are_found_across_chunks(tmp_path: Path) -> None:
     rows = b"".join(b"%d\n" % n for n in range(5000)) + b"0\n"
     rules = {"id": {"unique": True}}
