@@ -13,7 +13,7 @@ from ingestd.config.source import FormatName, SourceSpec
 from ingestd.errors import FileRefused
 from ingestd.infer.attempts import Reader
 from ingestd.infer.doubts import doubts_of
-from ingestd.infer.fixed import find_places, is_undelimited, read_fixed
+from ingestd.infer.fixed import find_places, read_fixed
 from ingestd.infer.forms import format_of
 from ingestd.infer.names import source_name, suffix_of
 from ingestd.infer.objects import find_objects
@@ -80,7 +80,7 @@ def _shared_format(files: Files) -> FormatName:
 
 def _read_csv(name: str, files: Files, extent: Extent) -> Findings:
     samples = tuple(take_sample(path, stat, extent.most_bytes) for path, stat in files)
-    places = find_places(samples[0]) if len(samples) == 1 and is_undelimited(samples[0]) else None
+    places = find_places(samples[0]) if len(samples) == 1 else None
     if places is not None:
         return read_fixed(name, *files[0], places, extent)
     read = Reader(samples, files, extent).read_best()

@@ -1,5 +1,8 @@
-"""Fixed-width text: columns told by the blanks that stand at the same place of every line."""
+"""Fixed-width text: columns told by the blanks that stand at the same place of every line, or by a
+line below the header that draws them.
+"""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +28,13 @@ from ingestd.records import FileStat
 
 _LEAST_LINES = 4
 _MOST_LINES = 2000
+_RULE = re.compile("-+|=+")
+_RULER = re.compile(r" *(?:-+|=+)(?: +(?:--+|==+))+ *")
+_ROW_COUNT = re.compile(r"\n\(\d+ rows?(?: affected)?\)\s*\Z")
+"""What SQL clients write below a table."""
+_DOUBT_ABOUT_TRAILER = (
+    "The number of rows below the table is left out ([trailer]): files without such a line are held"
+)
 _MARKS = ("decimal", "thousands")
 
 
@@ -39,6 +49,8 @@ class Places:
     encoding: Encoding
     options: dict[str, Any]
     """What ``[fixed]`` has to say beside its columns."""
+    trailer: str = ""
+    """How the last line begins if it is no row."""
 
     @property
     def columns(self) -> dict[str, list[int]]:
@@ -47,7 +59,38 @@ class Places:
         return {name: [start + 1, end - start] for name, start, end in spans}
 
 
-def is_undelimited(sample: Sample) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Where the columns begin, and the lines that show it."""
+
+    names: tuple[str, ...]
+    starts: tuple[int, ...]
+    lines: Sequence[str]
+    skip_lines: int
+    trailer: str = ""
+
+    @property
+    def width(self) -> int:
+        return max(map(len, self.lines))
+
+
+def find_places(sample: Sample) -> Places | None:
+    """The columns of a file whose lines all have blanks at the same places; None: it has none."""
+    table = _ruled_table(sample) or (_bare_table(sample) if _is_undelimited(sample) else None)
+    if table is None or "\t" in sample.start:
+        return None
+    is_short = min(map(len, table.lines)) < table.width
+    options = {
+        "encoding": sample.encoding.name if sample.encoding.name != "utf-8" else None,
+        "skip_lines": table.skip_lines or None,
+        "short_lines": "pad" if is_short else None,
+    }
+    given = {key: value for key, value in options.items() if value}
+    names = storable_names(table.names)
+    return Places(names, table.starts, table.width, sample.encoding, given, table.trailer)
+
+
+def _is_undelimited(sample: Sample) -> bool:
     """Whether nothing but blanks, several of them somewhere, stands between values."""
     text = without_likely_comments(sample.start)
     dialect = guess_dialect(text)
@@ -55,25 +98,35 @@ def is_undelimited(sample: Sample) -> bool:
     return "  " in text.strip() and (is_single or dialect.delimiter == " ")
 
 
-def find_places(sample: Sample) -> Places | None:
-    """The columns of a file whose lines all have blanks at the same places; None: it has none."""
+def _ruled_table(sample: Sample) -> _Table | None:
+    """The table whose header has below it, for every column, a line as long as it is wide."""
+    lines = sample.start.split("\n")[:_MOST_LINES]
+    place = next((n for n, line in enumerate(lines) if _RULER.fullmatch(line)), 0)
+    header, ruler = lines[place - 1], lines[place]
+    trailer = "(" if _ROW_COUNT.search(sample.end) else ""
+    rows = [line for line in lines[place + 1 :] if line.strip() and line[0] != trailer]
+    if place == 0 or len(rows) < place or not _is_ruled_by(ruler, [header, *rows]):
+        return None
+    starts = tuple(rule.start() for rule in _RULE.finditer(ruler))
+    (names,) = _records([header], starts)
+    return _Table(names.cells, starts, [ruler, *rows], place + 1, trailer)
+
+
+def _is_ruled_by(ruler: str, lines: Sequence[str]) -> bool:
+    """Whether nothing stands where the ruler has blanks."""
+    gaps = [place for place, mark in enumerate(ruler) if mark == " "]
+    return not any(line[place : place + 1].strip() for line in lines for place in gaps)
+
+
+def _bare_table(sample: Sample) -> _Table | None:
     lines = [line for line in sample.start.splitlines()[:_MOST_LINES] if line.strip()]
-    width = max(map(len, lines), default=0)
-    starts = tuple(_starts(lines, width))
-    if len(lines) < _LEAST_LINES or len(starts) < 2 or "\t" in sample.start:
+    starts = tuple(_starts(lines, max(map(len, lines), default=0)))
+    if len(lines) < _LEAST_LINES or len(starts) < 2:
         return None
     outline = draw_outline(list(_records(lines, starts)))
     if outline.header_lines > 1 or outline.skip_lines:
         return None
-    names = storable_names(outline.names or ("",) * len(starts))
-    encoding = sample.encoding
-    options = {
-        "encoding": encoding.name if encoding.name != "utf-8" else None,
-        "skip_lines": outline.header_lines or None,
-        "short_lines": "pad" if min(map(len, lines)) < width else None,
-    }
-    given = {key: value for key, value in options.items() if value}
-    return Places(names, starts, width, encoding, given)
+    return _Table(outline.names or ("",) * len(starts), starts, lines, outline.header_lines)
 
 
 def _starts(lines: Sequence[str], width: int) -> Iterator[int]:
@@ -106,6 +159,7 @@ def read_fixed(name: str, path: Path, stat: FileStat, places: Places, extent: Ex
         {
             "name": "sample", "file_pattern": "sample", "format": "fixed", "fixed": options,
             "schema": dict.fromkeys(places.names, "string"),
+            "trailer": {"prefix": places.trailer} if places.trailer else None,
         }
     )  # fmt: skip
     reading = Reading(path, stat, encoding=places.encoding)
@@ -118,7 +172,10 @@ def read_fixed(name: str, path: Path, stat: FileStat, places: Places, extent: Ex
         options["null_values"] = nulls
     marks = {mark: decision.csv[mark] for mark in _MARKS if mark in decision.csv}
     columns = tuple(_with_marks(column, marks) for column in decision.columns)
-    return Findings(name, "fixed", (reading,), columns, {}, options=options)
+    return Findings(
+        name, "fixed", (reading,), columns, {}, options=options,
+        doubts=(_DOUBT_ABOUT_TRAILER,) if places.trailer else (), trailer=places.trailer,
+    )  # fmt: skip
 
 
 def _frames(reading: Reading, source: SourceSpec, extent: Extent) -> Iterator[pl.DataFrame]:

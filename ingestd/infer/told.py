@@ -34,6 +34,8 @@ class Findings:
     """Of the format, those that are not at their default."""
     doubts: tuple[str, ...] = ()
     """What a person should look at."""
+    trailer: str = ""
+    """How the last record begins if it is no row."""
 
     @property
     def section(self) -> str:
@@ -52,6 +54,8 @@ def source_lines(findings: Findings, file_pattern: str) -> Iterator[str]:
     if findings.options:
         yield from ("", f"[{findings.section}]")
         yield from (f"{key} = {toml_value(value)}" for key, value in findings.options.items())
+    if findings.trailer:
+        yield from ("", "[trailer]", f"prefix = {toml_value(findings.trailer)}")
     yield from ("", "[schema]", *_schema_lines(columns, findings.aliases))
     yield from ("", "[validation_rules]  # all rows seen keep these; uncomment what has to hold")
     yield from _rule_lines(columns)

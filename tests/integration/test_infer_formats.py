@@ -291,6 +291,32 @@ def test_columns_of_fixed_width_text_are_told_by_the_blanks_between_them(write: 
     assert [one["AMOUNT"] for one in documents] == [1.5, 12.25, 7.0, 100.0]
 
 
+RULED = """\
+ID   NAME       SUM
+---- ---------- -----
+   1 Ada, of A   1.50
+  22 Bob B C D  12.00
+ 333 Eve        -3.00
+"""
+
+
+@pytest.mark.parametrize("above", ["", "Changed to 'shop'.\n", "\n"])
+@pytest.mark.parametrize("below", ["", "\n(3 rows affected)\n", "(3 rows)\n\n"])
+def test_a_line_below_the_header_draws_the_columns(write: Write, above: str, below: str) -> None:
+    path = write("a.txt", above + RULED + below)
+    inferred = inferred_from(path)
+    assert types_in(path) == {"ID": "int64", "NAME": "string", "SUM": "float64"}
+    assert ("files without such a line are held" in inferred.toml) == bool(below)
+    documents = documents_of(path, inferred.source)
+    assert [one["NAME"] for one in documents] == ["Ada, of A", "Bob B C D", "Eve"]
+
+
+def test_no_value_is_cut_where_the_line_below_the_header_has_a_gap(write: Write) -> None:
+    path = write("a.txt", RULED.replace("22 Bob B", "22Bobby B"))
+    stored = documents_of(path, inferred_from(path).source)
+    assert any("22Bobby" in str(value) for one in stored for value in one.values())
+
+
 @pytest.mark.parametrize(
     "text",
     [
