@@ -6,6 +6,7 @@ Columns are matched by name; their order is no difference. A column without a na
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import count
 
 from ingestd.config.source import RESERVED_COLUMNS, ColumnSpec, SourceSpec
 from ingestd.errors import FileDrifted
@@ -32,6 +33,21 @@ def spellings(source: SourceSpec) -> Mapping[str, str]:
         for name, column in source.columns.items()
         for spelling in (*column.aliases, name)
     }
+
+
+def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
+    """A name of its own for each column: the second ``amount`` is ``amount_2``, and the fifth
+    column, if it has none, ``column_5``. Names that the header gives itself come first.
+    """
+    taken, distinct = set(names), dict[str, None]()
+    for place, name in enumerate(names, 1):
+        wanted = name or f"column_{place}"
+        numbered = (f"{wanted}_{number}" for number in count(2))
+        own = wanted
+        while own in distinct or (own != name and own in taken):
+            own = next(numbered)
+        distinct[own] = None
+    return tuple(distinct)
 
 
 def _key(name: str, source: SourceSpec) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingestd.config.source import ColumnSpec, FormatName, SourceSpec
+from ingestd.config.source import EXTRA, ColumnSpec, FormatName, SourceSpec
 from ingestd.errors import FileRefused
 from ingestd.formats import FORMATS
 from ingestd.formats.content import opened
@@ -19,13 +19,15 @@ from ingestd.infer.names import storable_names
 from ingestd.infer.rows import Extent, Reading
 from ingestd.infer.samples import Files
 from ingestd.infer.told import Findings
-from ingestd.infer.workbooks import find_table
+from ingestd.infer.workbooks import Table, find_table
 from ingestd.records import Chunk, Violation
 
 _MOST_KEYS = 1000
 
 _FORMATS_OF_KEYS = ("ndjson", "json")
 """In these a row has the keys that it wants."""
+
+_NO_TABLE = Table(options={}, names=())
 
 Declared = Mapping[str, ColumnSpec]
 
@@ -37,8 +39,9 @@ def find_objects(name: str, format_name: FormatName, files: Files, extent: Exten
         FileRefused, FileUnavailable: one of them cannot be read.
     """
     readings = tuple(Reading(path, stat) for path, stat in files)
-    options = find_table(files[0][0], extent.sheet) if format_name == "excel" else {}
-    objects = Objects(format_name, options, _declared_by_all(readings, format_name), extent)
+    table = find_table(files[0][0], extent.sheet) if format_name == "excel" else _NO_TABLE
+    source = _sample_source(format_name, table)
+    objects = Objects(source, _declared_by_all(readings, format_name), extent)
     found = [objects.read(reading) for reading in readings]
     shared = frozenset(objects.keys).intersection(*found)
     is_free = format_name in _FORMATS_OF_KEYS
@@ -47,7 +50,23 @@ def find_objects(name: str, format_name: FormatName, files: Files, extent: Exten
     names = storable_names([*keys])
     columns = columns_of(dict(zip(names, keys.values(), strict=True)))
     aliases = {name: key for name, key in zip(names, keys, strict=True) if name != key}
-    return Findings(name, format_name, readings, columns, aliases, left_out, options)
+    return Findings(name, format_name, readings, columns, aliases, left_out, table.options)
+
+
+def _sample_source(format_name: FormatName, table: Table) -> SourceSpec:
+    """One that takes whatever columns there are."""
+    columns = {
+        column: {"type": "string", "aliases": [name]}
+        for column, name in zip(storable_names(table.names), table.names, strict=True)
+    }
+    return SourceSpec.model_validate(
+        {
+            "name": "sample", "file_pattern": "sample", "format": format_name,
+            "csv": {"ragged": "rescue"}, "schema": columns | {EXTRA: "json"},
+            "load": {"on_missing_column": "null"},
+            **({format_name: table.options} if table.options else {}),
+        }
+    )  # fmt: skip
 
 
 def _declared_by_all(readings: Sequence[Reading], format_name: FormatName) -> Declared:
@@ -71,9 +90,7 @@ def _declared(reading: Reading, format_name: FormatName) -> Declared:
 class Objects:
     """The keys of all files that were read, in the order in which they were met."""
 
-    format_name: FormatName
-    options: Mapping[str, Any]
-    """Of the section of that format."""
+    source: SourceSpec
     declared: Declared
     extent: Extent
     keys: dict[str, Key] = field(default_factory=dict)
@@ -88,8 +105,8 @@ class Objects:
         Raises:
             FileRefused, FileUnavailable: it cannot be read, or not one row of it.
         """
-        source, limits, found = self._source, Limits(), set[str]()
-        layout = FORMATS[self.format_name].lay_out(reading.path, reading.stat, source, limits)
+        source, limits, found = self.source, Limits(), set[str]()
+        layout = FORMATS[source.format].lay_out(reading.path, reading.stat, source, limits)
         chunks = fill(layout.chunks, source, limits) if layout.is_packed else layout.chunks
         for chunk in chunks:
             found |= self._see(_read_chunk(chunk, reading, limits))
@@ -101,17 +118,6 @@ class Objects:
         if reading.is_whole and layout.is_packed:
             reading.read_bytes = reading.stat.size_bytes  # not of what it is converted to
         return frozenset(found)
-
-    @property
-    def _source(self) -> SourceSpec:
-        """One that takes whatever columns there are."""
-        return SourceSpec.model_validate(
-            {
-                "name": "sample", "file_pattern": "sample", "format": self.format_name,
-                "csv": {"ragged": "rescue"}, "schema": {"_extra": "json"},
-                **({self.format_name: self.options} if self.options else {}),
-            }
-        )  # fmt: skip
 
     def _see(self, rows: Sequence[Mapping[str, Any]]) -> set[str]:
         found = {name: None for row in rows for name in row if name}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingestd.formats.csv.header import distinct_names
+from ingestd.formats.drift import distinct_names
 from ingestd.infer.cells import cell_of
 from ingestd.infer.dialects import Record
 from ingestd.infer.headers import count_header_lines, names_in

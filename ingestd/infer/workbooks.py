@@ -1,6 +1,7 @@
-"""Which sheet of a workbook holds a table, and where in it the names of the columns stand."""
+"""Which sheet of a workbook holds a table, where its columns have their names, and which."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,24 @@ from ingestd.errors import FileRefused
 from ingestd.formats.content import unreadable
 from ingestd.formats.convert.excel import name_in
 from ingestd.formats.convert.sheets import Cell, Workbook, opened_workbook
+from ingestd.formats.drift import distinct_names
+from ingestd.infer.cells import cell_of
 from ingestd.infer.dialects import Record
 from ingestd.infer.outline import draw_outline
 
 _MOST_RECORDS = 400
 
 
-def find_table(path: Path, sheet: str | None) -> dict[str, Any]:
-    """What ``[excel]`` has to say beside the defaults; ``sheet``: the one to look at.
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What ``[excel]`` has to say beside the defaults, and a name of its own for each column."""
+
+    options: Mapping[str, Any]
+    names: tuple[str, ...]
+
+
+def find_table(path: Path, sheet: str | None) -> Table:
+    """The table of a workbook; ``sheet``: the one to look at.
 
     Raises:
         FileRefused: it is no workbook, damaged, empty, or lacks the sheet.
@@ -25,11 +36,22 @@ def find_table(path: Path, sheet: str | None) -> dict[str, Any]:
         with path.open("rb") as stream, opened_workbook(stream) as workbook:
             chosen = sheet or _first_filled(workbook)
             is_first = workbook.sheet_names[:1] == [chosen]
-            outline = draw_outline(_records(workbook, chosen))
+            records = _records(workbook, chosen)
+            outline = draw_outline(records)
             skipped = outline.skip_lines + outline.upper_lines  # one row names the columns
     except OSError as error:
         raise unreadable(path, error) from error
-    return ({} if is_first else {"sheet": chosen}) | ({"skip_lines": skipped} if skipped else {})
+    options = ({} if is_first else {"sheet": chosen}) | ({"skip_lines": skipped} if skipped else {})
+    return Table(options, tuple(_names(records[skipped:])))
+
+
+def _names(table: Sequence[Record]) -> Iterator[str]:
+    """Of the columns that have a name or a value."""
+    width = max((len(record.cells) for record in table), default=0)
+    written = [cell_of(table[0], place) for place in range(width)]
+    for place, (name, distinct) in enumerate(zip(written, distinct_names(written), strict=True)):
+        if name or any(cell_of(row, place) for row in table):
+            yield distinct
 
 
 def _first_filled(workbook: Workbook) -> str:

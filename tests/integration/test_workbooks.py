@@ -174,6 +174,19 @@ def test_sheet_and_names_are_found_when_a_source_is_inferred(tmp_path: Path) -> 
         inferred_from(Book(tmp_path / "b.xlsx", workbook_of({"A": sheet()})).path)
 
 
+def test_columns_of_one_name_or_none_are_inferred_under_names_of_their_own(tmp_path: Path) -> None:
+    header = tuple(map(text, ("id", "id", None, "v.1", "_extra")))
+    rows = [[number(str(n + place)) for place in range(5)] for n in (1, 9)]
+    book = Book(tmp_path / "a.xlsx", workbook_of({"S": sheet(header, *rows)}))
+    inferred = inferred_from(book.path)
+    names = ["id", "id_2", "column_3", "v_1", "extra_in_file"]
+    assert [*inferred.source.columns] == names
+    documents = documents_of(book.path, inferred.source)
+    assert [[row[name] for name in names] for row in documents] == [
+        [1, 2, 3, 4, 5], [9, 10, 11, 12, 13],
+    ]  # fmt: skip
+
+
 def test_cells_without_values_are_told_as_such_when_a_source_is_inferred(book: Any) -> None:
     cells = book(number("1.5"), error("#N/A"), text(None), number("2"))
     inferred = inferred_from(cells.path)

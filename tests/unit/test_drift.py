@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileDrifted
-from ingestd.formats.csv.header import distinct_names
-from ingestd.formats.drift import check_drift, drift_of, fitted, named_columns, safe_names
+from ingestd.formats.drift import (
+    check_drift,
+    distinct_names,
+    drift_of,
+    fitted,
+    named_columns,
+    safe_names,
+)
 from ingestd.records import Drift
 
 

@@ -6,7 +6,7 @@ A sheet is in memory as a whole while it is read, so its size is limited.
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from itertools import islice
@@ -15,7 +15,7 @@ from typing import Any
 from ingestd.config.source import ColumnSpec, SourceSpec
 from ingestd.formats.convert.rows import Row, lines_of, require_columns
 from ingestd.formats.convert.sheets import Cell, Workbook, opened_workbook
-from ingestd.formats.drift import spellings
+from ingestd.formats.drift import distinct_names, spellings
 
 _DIGITS = 15
 """Of a number, as many as Excel knows."""
@@ -40,7 +40,7 @@ def excel_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[bytes
 
 def _rows(workbook: Workbook, source: SourceSpec) -> Iterator[Row]:
     rows = islice(workbook.rows(source.excel.sheet), source.excel.skip_lines, None)
-    names = [name_in(cell) for cell in next(rows, ())]
+    names = _names_in(next(rows, ()), source)
     require_columns(names, source)
     known, is_from_1904 = spellings(source), workbook.is_from_1904
     columns = [source.columns[known[name]] if name in known else _UNKNOWN for name in names]
@@ -50,6 +50,13 @@ def _rows(workbook: Workbook, source: SourceSpec) -> Iterator[Row]:
             for name, column, cell in zip(names, columns, row, strict=False)
             if name
         }
+
+
+def _names_in(header: Sequence[Cell], source: SourceSpec) -> list[str]:
+    """As the schema tells them apart, ``id_2`` and without a name ``column_3``, or as written."""
+    names, known = [name_in(cell) for cell in header], spellings(source)
+    every = zip(names, distinct_names(names), strict=True)
+    return [distinct if distinct in known else name for name, distinct in every]
 
 
 def name_in(cell: Cell) -> str:

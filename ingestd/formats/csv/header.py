@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count, islice, zip_longest
+from itertools import islice, zip_longest
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
 from ingestd.formats.csv.columns import check_columns
 from ingestd.formats.csv.dialect import Dialect, split_text
-from ingestd.formats.drift import missing_columns, named_columns
+from ingestd.formats.drift import distinct_names, missing_columns, named_columns
 from ingestd.formats.limits import Limits
 
 _SEPARATOR_LINE = re.compile(rb'"?sep=(.{1,16}?)"?\r?\n', re.IGNORECASE)
@@ -183,21 +183,6 @@ def _decode(record: bytes, dialect: Dialect) -> list[str]:
 def clean_name(name: str) -> str:
     """The name without what nobody sees: marks of no width, blanks around it, odd ones in it."""
     return " ".join(_INVISIBLE.sub("", name).split())
-
-
-def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
-    """A name of its own for each column: the second ``amount`` is ``amount_2``, and the fifth
-    column, if it has none, ``column_5``. Names that the header gives itself come first.
-    """
-    taken, distinct = set(names), dict[str, None]()
-    for place, name in enumerate(names, 1):
-        wanted = name or f"column_{place}"
-        numbered = (f"{wanted}_{number}" for number in count(2))
-        own = wanted
-        while own in distinct or (own != name and own in taken):
-            own = next(numbered)
-        distinct[own] = None
-    return tuple(distinct)
 
 
 def joined_names(lines: Sequence[Sequence[str]]) -> tuple[str, ...]:
