@@ -7,16 +7,23 @@ from ingestd.infer.attempts import Read
 from ingestd.infer.layouts import Layout
 
 _MOST_LINES = 5
+_FATES = {
+    "above": "only the one below it is read, its rows are left out (skip_lines)",
+    "below": "only the first one is read, its rows are refused",
+    "below, as wide": "its rows are taken for rows of the first one",
+}
+"""What becomes of a table beside the one that is read."""
 
 
 def doubts_of(read: Read) -> Iterator[str]:
     """What a person should look at before the source is used."""
     yield from _doubts_about_header(read)
     layout, outline = read.layout, read.layout.outline
-    if layout.second_table_line:
+    if other := layout.other_table:
+        fate = _FATES[other.place]
         yield (
-            f"Another table begins on line {layout.second_table_line}: only the first one is read,"
-            " its rows are refused; files of one table each would load whole"
+            f"Another table begins on line {other.line}: {fate};"
+            " files of one table each would load whole"
         )
     if layout.comment and layout.comment_lines:
         yield _doubt_about_comments(layout)

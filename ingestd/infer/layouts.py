@@ -16,7 +16,7 @@ from ingestd.infer.names import storable_names
 from ingestd.infer.outline import Outline, draw_outline
 from ingestd.infer.samples import CR_CR_LF, Sample
 from ingestd.infer.summaries import is_rule, shortest, skipped_beginnings
-from ingestd.infer.tables import line_of_second_table
+from ingestd.infer.tables import OtherTable, find_other_table
 
 _ALL = -1
 _SEPARATOR_LINE = re.compile(r'\A"?sep=(.{1,16}?)"?\n', re.IGNORECASE)
@@ -39,8 +39,7 @@ class Layout:
     record_end: str = "auto"
     has_one_start: bool = True
     """Whether the header stands on the same line in all files."""
-    second_table_line: int | None = None
-    """Where another table begins, whose rows cannot be read."""
+    other_table: OtherTable | None = None
     is_header_alone: bool = False
     """Whether no row stands below a header, which is no sentence."""
     header_fault: str = ""
@@ -134,7 +133,7 @@ def layout_in(sample: Sample, dialect: Dialect) -> Layout:
         _skipped_rows(sample, dialect, outline, commented),
         "rescue" if outline.has_blank_extras else "reject",
         CR_CR_LF if sample.record_end == CR_CR_LF else "auto",
-        second_table_line=line_of_second_table(rows, outline.width),
+        other_table=find_other_table(records, outline),
         is_header_alone=not rows and len(outline.names) > 1 and dialect.delimiter != " ",
     )  # fmt: skip
 

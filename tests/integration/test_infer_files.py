@@ -487,6 +487,31 @@ def test_a_second_table_is_told_and_the_first_one_read(sample: Any, title: str) 
     assert "Another table" not in inferred_from(notes).toml
 
 
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("id,a,b\n1,A,10\n2,B,20\n\nnum,title,w\n5,X,50\n6,Y,60\n", "line 5: its rows are taken"),
+        ("id,a,b\n1,A,10\n2,B,20\n\n[orders]\nnum,title,w\n5,X,50\n", "line 5: its rows are taken"),
+        ("id,v\n1,A\n2,B\n\ncode,price,qty\nx,5,50\ny,6,60\n", "line 1: only the one below"),
+    ],
+)
+def test_a_table_beside_the_one_that_is_read_is_told(sample: Any, text: str, note: str) -> None:
+    assert f"# Another table begins on {note}" in inferred_from(sample(text)).toml
+
+
+@pytest.mark.parametrize("row", ["id,a,b", "3,,", "x,,", "y,C,30", "7,text,none"])
+def test_rows_behind_blank_lines_are_no_other_table(sample: Any, row: str) -> None:
+    told = inferred_from(sample(f"id,a,b\n1,A,10\n2,B,20\n\n{row}\n5,X,50\n6,Y,60\n"))
+    assert "Another table" not in told.toml
+
+
+@pytest.mark.parametrize("above", ["To,ACME\nNo,17\nFax,23\n", "Of,,\nDay,1.5.,\nNo,17,\n"])
+def test_keys_and_values_above_a_table_are_no_other_table(sample: Any, above: str) -> None:
+    told = inferred_from(sample(f"{above}\nid,name,n\n1,Ada,5\n2,Bob,6\n3,Cyd,7\n"))
+    assert told.source.csv.skip_lines == 3
+    assert "Another table" not in told.toml
+
+
 def test_the_few_values_that_make_a_column_text_are_told(sample: Any) -> None:
     days = "".join(f"2024-01-{n:02},{n}\n" for n in range(1, 31))
     told = inferred_from(sample(f"day,n\n{days}closed,0\n{days}"))
