@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ingestd.infer.cells import cell_of, has_text, is_value
+from ingestd.infer.cells import cell_of, has_text, is_blank, is_value
 from ingestd.infer.dialects import Record
+from ingestd.infer.usual import is_spaced
 
 _MOST_FOOTER_RECORDS = 50
 _USUAL_SHARE = 0.9
@@ -35,6 +36,8 @@ class _Table:
     """Places of values, in most rows."""
     usual: frozenset[int]
     """Places that are hardly ever empty."""
+    are_spaced: bool
+    """Whether blanks stand behind their delimiters."""
 
 
 def skipped_beginnings(
@@ -87,7 +90,8 @@ def _table(records: Sequence[Record], width: int) -> _Table:
             valued.add(place)
         if len(filled) >= _USUAL_SHARE * len(records):
             usual.add(place)
-    return _Table(width, frozenset(valued), frozenset(usual))
+    are_spaced = 2 * sum(map(is_spaced, records)) > len(records)
+    return _Table(width, frozenset(valued), frozenset(usual), are_spaced)
 
 
 def _footer(records: Sequence[Record], table: _Table, *, is_cut_off: bool) -> Sequence[Record]:
@@ -114,10 +118,21 @@ def _is_note(record: Record, table: _Table) -> bool:
     is_telling = is_sentence or 0 in table.valued
     if len(record.cells) < (table.width if is_telling else max(table.width / 2, 2)):
         return True
+    if _is_prose(record, table):
+        return True
     is_single = len(filled) == 1 and not is_value(record, filled[0])
     is_misplaced = is_single and filled[0] in table.valued
     is_lone = is_single and len(table.usual) > 2 and filled[0] == 0
     return is_misplaced or (is_lone and is_sentence)
+
+
+def _is_prose(record: Record, table: _Table) -> bool:
+    """Whether it is a sentence with commas, and has words where rows have several values."""
+    words = [
+        place for place in table.valued
+        if not is_blank(record, place) and not is_value(record, place)
+    ]  # fmt: skip
+    return is_spaced(record) and not table.are_spaced and len(words) == len(table.valued) > 1
 
 
 def _is_total(record: Record, table: _Table) -> bool:

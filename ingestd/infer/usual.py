@@ -72,7 +72,7 @@ class UsualRows:
 
     def is_prose(self, record: Record) -> bool:
         """Whether blanks stand behind commas as in a sentence, and not in the rows."""
-        return not self.are_spaced and _is_spaced(record)
+        return not self.are_spaced and is_spaced(record)
 
     def are_sure_of(self, names: Record) -> bool:
         """Whether no row could be written like this record, which may name the columns.
@@ -101,7 +101,7 @@ def usual_rows(records: Sequence[Record], width: int) -> UsualRows:
         place: frozenset(text for text, count in cells.items() if count > 1)
         for place, cells in texts.items()
     }
-    are_spaced = 2 * sum(map(_is_spaced, body)) > len(body)
+    are_spaced = 2 * sum(map(is_spaced, body)) > len(body)
     return UsualRows(width, valued, frozenset(filled), usual, looks, are_spaced)
 
 
@@ -110,7 +110,8 @@ def _is_usually_valued(body: Sequence[Record], place: int) -> bool:
     return sum(is_value(record, place) for record in told) >= _USUAL * max(1, len(told))
 
 
-def _is_spaced(record: Record) -> bool:
+def is_spaced(record: Record) -> bool:
+    """Whether blanks stand behind delimiters, as behind commas in a sentence."""
     return any(cell[:1] == " " and cell.strip() for cell in record.cells[1:])
 
 

@@ -421,6 +421,21 @@ def test_rows_that_are_left_out_are_told(sample: Any) -> None:
     assert "# Taken for totals or notes and left out (skip_rows): 1 row." in told.toml
 
 
+def test_a_note_with_as_many_commas_as_rows_is_none(sample: Any) -> None:
+    notes = "Note: values are\nprovisional, subject to change, see web\n(c) 2026\n"
+    path = sample(f"id,name,v\n1,A,10\n2,B,20\n3,C,30\n\n{notes}")
+    source = inferred_from(path).source
+    assert [source.columns[name].type for name in ("id", "v")] == ["int64", "int64"]
+    assert [row["id"] for row in documents_of(path, source)] == [1, 2, 3]
+    assert rejections_of(path, source) == []
+
+
+@pytest.mark.parametrize("last", ["unknown,D,none", "x, D, 40", "4, D, none", "-, D, NA"])
+def test_a_last_row_with_a_word_for_a_value_is_no_note(sample: Any, last: str) -> None:
+    path = sample(f"id,name,v\n1,A,10\n2,B,20\n3,C,30\n{last}\n")
+    assert inferred_from(path).source.csv.skip_rows == ()
+
+
 def test_files_with_and_without_totals_and_notes_are_one_feed(sample: Any) -> None:
     rows = "2024-01-31,North,1.5,a\n2024-02-01,South,2,b\n"
     texts = {
