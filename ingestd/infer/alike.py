@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ingestd.errors import FileRefused
 from ingestd.infer.layouts import Layout
@@ -20,10 +21,7 @@ def shared_layout(layouts: Sequence[Layout], files: Files) -> Layout:
     first = layouts[0]
     for layout, (path, _) in zip(layouts, files, strict=True):
         if difference := next(_differences(first, layout), None):
-            raise FileRefused(
-                "unlike_files", f"{path.name} is unlike {files[0][0].name}: {difference}",
-                "infer a source for each of them",
-            )  # fmt: skip
+            raise unlike(path, files[0][0], difference)
     encodings = [layout.encoding for layout in layouts if layout.encoding != _ASCII]
     starts = {layout.outline.skip_lines for layout in layouts}
     comment = next((layout.comment for layout in layouts if layout.comment), "")
@@ -33,6 +31,14 @@ def shared_layout(layouts: Sequence[Layout], files: Files) -> Layout:
         shared, encoding=encodings[0] if encodings else _ASCII, has_one_start=len(starts) == 1,
         comment=comment,
         skip_rows=shortest(text for layout in layouts for text in layout.skip_rows),
+    )  # fmt: skip
+
+
+def unlike(path: Path, first: Path, difference: str) -> FileRefused:
+    """The file cannot be read like the first one, for this reason."""
+    return FileRefused(
+        "unlike_files", f"{path.name} is unlike {first.name}: {difference}",
+        "infer a source for each of them",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ingestd.errors import FileRefused
-from ingestd.infer.alike import left_out, shared_layout
+from ingestd.infer.alike import left_out, shared_layout, unlike
 from ingestd.infer.columns import Decision, decide
 from ingestd.infer.evidence import Evidence
 from ingestd.infer.layouts import Layout, find_layout, layout_in
@@ -118,7 +118,7 @@ class Reader:
         """With this layout of the first file; the others are written in the same dialect."""
         others = (layout_in(sample, layout.dialect) for sample in self.samples[1:])
         layouts = [layout, *(replace(other, ragged=layout.ragged) for other in others)]
-        shared = shared_layout(layouts, self.files)
+        shared = self._shared(layouts)
         try:
             return self._read_as(shared, layouts)
         except FileRefused as refusal:
@@ -126,6 +126,22 @@ class Reader:
                 raise
             by_place = [own.by_place(refusal.message) for own in layouts]
         return self._read_as(shared_layout(by_place, self.files), by_place)
+
+    def _shared(self, layouts: Sequence[Layout]) -> Layout:
+        try:
+            return shared_layout(layouts, self.files)
+        except FileRefused:
+            self._check_delimiters(layouts[0].dialect.delimiter)
+            raise
+
+    def _check_delimiters(self, delimiter: str) -> None:
+        """Refuse what is written with another one, which is why it seems to differ otherwise."""
+        first = self.files[0][0]
+        for sample, (path, _) in zip(self.samples[1:], self.files[1:], strict=True):
+            own = find_layout(sample)
+            if own.outline.width > 1 and own.dialect.delimiter != delimiter:
+                told = f"its delimiter is {own.dialect.delimiter!r}, not {delimiter!r}"
+                raise unlike(path, first, told)
 
     def _read_as(self, shared: Layout, layouts: Sequence[Layout]) -> Read:
         gathered = tuple(map(Evidence, shared.columns))

@@ -191,7 +191,9 @@ def test_an_encoding_that_one_file_shows_is_that_of_all(sample: Any, tmp_path: P
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("x;y\n1;2\n", "no column has the same name"),
+        ("x,y\n1,2\n", "no column has the same name"),
+        ("c;id;more\n1;2;3\n", "its delimiter is ';', not ','"),
+        ("c\tid\n1\t2\n", r"its delimiter is '\\t', not ','"),
         ("1,2\n3,4\n", "another header"),
     ],
 )
