@@ -8,7 +8,9 @@ from ingestd.infer.kinds import NULL_SPELLINGS
 
 _VALUE = re.compile(
     r"""(?x)
-    [+-]? [$€£]? [+-]? [\d.,\ ]* \d [\d.,]* (?:[eE][+-]?\d+)? \s? [%€$£]?   # numbers
+    [+-]? [$€£]? \s? [+-]? [\d.,\ \u00a0\u202f]* \d [\d.,]* (?:[eE][+-]?\d+)? \s?
+        [%€$£]?                                                       # numbers
+    | \( [\d.,\ \u00a0\u202f]* [.,]\d+ \)                            # negative ones
     | \d{1,4}[./-]\d{1,2}[./-]\d{1,4} .*                              # dates
     | \d{1,2}:\d{2} .*
     | (?i:true|false) | NaN | NULL | [-?]
@@ -19,7 +21,7 @@ _VALUE = re.compile(
 _DATE = re.compile(r"\d{1,4}[./-]\d{1,2}(?:[./-]\d{1,4}.*)?")
 _UNIT = re.compile(
     r"""(?x)
-    [\[(<].*[\])>] | [-%‰]? | °[CFK]? | [A-Z]{3}
+    (?!\([\d.,\s]*[.,]\d+\)) [\[(<].*[\])>] | [-%‰]? | °[CFK]? | [A-Z]{3}
     | [cdhkmµnM]?(?:m|g|l|L|s|h|W|V|A|J|N|Pa|Hz|Wh)[²³23]? (?:/ [cdhkmµ]?(?:m|g|l|s|h)[²³23]?)?
     | min | in | ft | lb | mi | mph | € | \$ | £
     """

@@ -156,10 +156,12 @@ class Evidence:
         return next(((trial.low, trial.high) for trial in trials), (None, None))
 
     def _is_credible(self, kind: Kind) -> bool:
-        """One spelling alone may be a word: ``no`` for Norway, ``f`` for female."""
+        """One spelling alone may be a word: ``no`` for Norway, ``f`` for female, ``(1)``."""
+        low, high = self.bounds(kind)
+        if kind.spec.accounting and not kind.spec.currency:
+            return high is not None and high >= 0
         if kind.spec.type != "bool" or self.example is None:
             return True
-        low, high = self.bounds(kind)
         return low is not high or self.example.lower() in ("true", "false")
 
 

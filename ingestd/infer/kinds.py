@@ -43,7 +43,9 @@ NUMBER_STYLES = (
     (".", ""), (".", ","), (",", ""), (",", "."), (".", " "), (",", " "), (".", "'"),
 )  # fmt: skip
 """Decimal points, and what stands between thousands; where several fit, the first is meant."""
-_MARKS = {" ": "[ \u00a0\u202f]", "'": "['\u2019]"}
+_BLANKS = " \u00a0\u202f"
+_MARKS = {" ": _BLANKS, "'": "'\u2019"}
+"""Marks that are written in several ways."""
 
 _D, _Y, _MONTH, _LONG_MONTH = "[0-9]{1,2}", "[0-9]{4}", "[A-Za-z]{3}", "[A-Za-z]{3,9}"
 _DATES = (
@@ -153,6 +155,7 @@ def possible_kinds(text: str, name: str) -> list[Kind]:
     kinds = [*_DATES_WITHOUT_MARKS] if _DATE_NAME.search(name) else []
     kinds += _PLAIN
     kinds += _signed_numbers(text)
+    kinds += _IN_PARENTHESES if text.startswith("(") else ()
     kinds += _moments(text)
     kinds += _LAST
     kinds += _JSON if text[:1] in ("[", "{", '"') else ()
@@ -182,7 +185,7 @@ def _numbers(point: str, mark: str) -> Iterator[Kind]:
     if not mark:
         yield _kind(_FLOAT.replace("P", re.escape(point)), "float64", decimal=point)
         return
-    shape = _GROUPED.replace("T", _MARKS.get(mark, re.escape(mark)))
+    shape = _GROUPED.replace("T", f"[{_MARKS.get(mark, mark)}]")
     yield _kind(shape, "int64", **style)
     yield _kind(rf"{shape}(?:{re.escape(point)}[0-9]*)?", "float64", **style)
 
@@ -192,13 +195,20 @@ def _signed_numbers(text: str) -> Iterator[Kind]:
     found = re.search(_CURRENCY, text)
     for point, mark in NUMBER_STYLES if found or text.endswith("%") else ():
         style = {"decimal": point, "thousands": mark} if mark else {"decimal": point}
+        digits = f"[0-9{_BLANKS}{point}{_MARKS.get(mark, mark)}]+"
         if found:
             # which of these are well written, the daemon's own parser knows
-            shape = rf"[-+(]*(?:{re.escape(found[0])})?[-+(]*[0-9 {point}{mark}]+[^0-9]*"
+            shape = rf"[-+(]*(?:{re.escape(found[0])})?[-+({_BLANKS}]*{digits}[^0-9]*"
             yield _kind(shape, "float64", currency=found[0], **style)
             yield _kind(shape, "float64", currency=found[0], accounting=True, **style)
         else:
-            yield _kind(rf"[+-]?[0-9 {point}{mark}]+%", "float64", percent=True, **style)
+            yield _kind(f"[+-]?{digits}%", "float64", percent=True, **style)
+
+
+def _in_parentheses(kind: Kind) -> Kind:
+    """The numbers of that kind, in parentheses where they are negative."""
+    shape = rf"{kind.shape}|\((?:{kind.shape})\)"
+    return Kind(kind.spec.model_copy(update={"accounting": True}), shape)
 
 
 def _moments(text: str) -> Iterator[Kind]:
@@ -223,10 +233,14 @@ def _moments_of_day(date: str, shape: str, rest: str) -> Iterator[Kind]:
 
 
 _DATES_WITHOUT_MARKS = (_kind(_COMPACT_DATE, "date", format="%Y%m%d"),)
-_PLAIN = (
-    *(_bool(*pair) for pair in _WORDS),
+_NUMBERS = (
     _kind(_INT, "int64"),
     *(kind for style in NUMBER_STYLES for kind in _numbers(*style)),
+)
+_IN_PARENTHESES = tuple(map(_in_parentheses, _NUMBERS))
+_PLAIN = (
+    *(_bool(*pair) for pair in _WORDS),
+    *_NUMBERS,
     _kind("[0-9]{4}-[0-9]{2}-[0-9]{2}", "date"),
     _kind("[0-9]{4}-[0-9]{2}-[0-9]{2}.*", "datetime"),
 )

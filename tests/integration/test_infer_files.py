@@ -348,6 +348,17 @@ HEADERS = {
         "1,a,b,c,2\n2,d,e,f,3\n",
         {}, ["id", "name", "first one", "na me", "sum (EUR)"],
     ),
+    "a first row of negatives in parentheses": (
+        "a,b\n(1.50),(2.50)\n3.00,4.00\n", {}, ["a", "b"],
+    ),
+    "money with blanks that do not break, and no header": (
+        "1\u00a0234,50\u00a0€;3,00\u00a0€\n3,00\u00a0€;12\u202f000,00\u202f€\n",
+        {
+            "delimiter": ";", "decimal": ",", "thousands": " ", "header": False,
+            "columns": ["column_1", "column_2"],
+        },
+        ["column_1", "column_2"],
+    ),
     "a header repeated in quotes": ('a,b\n1,2\n"A","b"\n3,4\n', {}, ["a", "b"]),
 }  # fmt: skip
 

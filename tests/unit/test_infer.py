@@ -271,6 +271,15 @@ def kind_of(*texts: str | None, name: str = "x") -> dict[str, Any]:
         (("12%", "5"), "string"),
         (("$5.00", "-$7"), "float64"),
         (("$5.00", "€7"), "string"),
+        (("1\u00a0234,50\u00a0€", "3,00\u202f€"), "float64"),
+        (("CHF 1’234.50", "CHF 5"), "float64"),
+        (("12,5\u00a0%", "1\u202f234,5\u202f%"), "float64"),
+        (("€ -12.345,60", "€ 3,00"), "float64"),
+        (("(12.50)", "3.00"), "float64"),
+        (("(12)", "3"), "int64"),
+        (("(1)", "(2)"), "string"),
+        (("(2)", "-1"), "string"),
+        (("(007)", "12"), "string"),
         (("1,234", "12,345"), "int64"),
         (("1,234,567.5", "2"), "float64"),
         (("1,23", "1,234"), "float64"),
@@ -330,11 +339,12 @@ def test_a_column_that_writes_numbers_in_another_style_says_so_itself() -> None:
 
 
 def test_signs_of_money_and_percent_are_options_of_the_column() -> None:
-    assert described(["$5.00", "$1,200"], ["5 %", "1.5%"], ["(€ 5)", "€ 7"]) == [
+    assert described(["$5.00", "$1,200"], ["5 %", "1.5%"], ["(€ 5)", "€ 7"], ["(5)", "7"]) == [
         {"thousands": ","},
         {"type": "float64", "currency": "$"},
         {"type": "float64", "percent": True},
         {"type": "float64", "currency": "€", "accounting": True},
+        {"type": "int64", "accounting": True},
     ]  # fmt: skip
 
 
