@@ -9,7 +9,7 @@ from ingestd.errors import FileRefused
 from ingestd.formats.content import Content, file_changed
 from ingestd.formats.limits import Limits
 from ingestd.formats.octets import read_octets
-from ingestd.formats.text import Positions, Records, TextChunk
+from ingestd.formats.text import Positions, Records, TextChunk, without_end_mark
 from ingestd.records import Chunk, Position, Violation
 
 _NEWLINE, _RETURN = 0x0A, 0x0D
@@ -43,6 +43,7 @@ def find_cuts(
     end, is_final = start, False
     while not is_final:
         is_final = content.is_at_end
+        rest = without_end_mark(rest) if is_final else rest
         whole = len(rest) if is_final else rest.rfind(b"\n") + 1
         end = _after(end, rest[:whole])
         if end.row > start.row:

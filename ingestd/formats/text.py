@@ -40,6 +40,12 @@ def ending_of(shape: Shape) -> Ending:
     return Ending(shape.encoding, encode(line, shape.encoding), ends)
 
 
+def without_end_mark(octets: bytes) -> bytes:
+    """The rest of a file, without the Ctrl-Z that programs of DOS put on a last line of its own."""
+    rest = octets.rstrip(b"\x1a")
+    return rest if rest[-1:] in (b"", b"\n", b"\r") else octets
+
+
 def ends_of(octets: bytes, end: bytes, unit_size: int) -> Positions:
     """Places after each ``end`` that lies at code units and does not overlap the one before."""
     size = len(octets) // unit_size

@@ -37,7 +37,7 @@ class Table:
 
 
 CELLS = {
-    "": st.text(st.characters(exclude_characters="\0\r\n,;|\t", exclude_categories=["Cs"])),
+    "": st.text(st.characters(exclude_characters="\0\r\n\x1a,;|\t", exclude_categories=["Cs"])),
     '"': st.text(st.sampled_from(list('ab",;|\t\n\r é€😀 ')), max_size=8),
     "'": st.text(st.sampled_from(list("ab'\",;|\t\n\ré")), max_size=8),
 }
@@ -216,6 +216,20 @@ def test_skipped_lines_may_hold_anything(write: Callable[[bytes], Path]) -> None
         outcome = outcome_of(path, source_of(["a", "b"], skip_lines=2), Limits(chunk_bytes))
         assert outcome.rows == {0: ("1", "2")}
         assert outcome.lines == {0: 5}
+
+
+@pytest.mark.parametrize("end", [b"\x1a", b"\x1a\x1a\x1a", b"\n\r\n\x1a"])
+def test_the_end_mark_of_dos_is_no_row(end: bytes, write: Callable[[bytes], Path]) -> None:
+    path = write(b"a,b\n1,2\n3,\x1a\n" + end)
+    for chunk_bytes in WHATEVER_CUTS:
+        outcome = outcome_of(path, source_of(["a", "b"]), Limits(chunk_bytes))
+        assert (outcome.rows, outcome.faults) == ({0: ("1", "2"), 1: ("3", "\x1a")}, {})
+
+
+def test_a_letter_of_utf16_that_holds_the_end_mark_stays(write: Callable[[bytes], Path]) -> None:
+    path = write("\ufeffa,b\n1,\u0d1a\u0a1a".encode("utf-16-be"))
+    source = source_of(["a", "b"], encoding="utf-16")
+    assert outcome_of(path, source, Limits()).rows == {0: ("1", "\u0d1a\u0a1a")}
 
 
 REFUSED = {

@@ -249,6 +249,13 @@ async def test_a_text_that_is_not_utf8_refuses_a_parquet_file(world: World) -> N
     assert "UTF8" in result.message
 
 
+@pytest.mark.parametrize("end", [b"\x1a", b"\x1a\x1a\x1a"])
+async def test_the_end_mark_of_dos_is_no_row(world: World, end: bytes) -> None:
+    result = await world.configured(rows_of("ndjson")).load("a.ndjson", b'{"id": 2}\n' + end)
+    assert (result.state, result.counts.record_count) == (FileState.ARCHIVED, 1)
+    assert world.ids() == [2]
+
+
 async def test_tabs_separate_the_cells_of_tsv(world: World) -> None:
     world = world.configured(source(format="tsv"))
     await world.load("a.tsv", csv((1, 1.5, "a b")).replace(b",", b"\t"))

@@ -45,6 +45,11 @@ class Dialect:
     def is_utf8(self) -> bool:
         return self.codec == "utf-8"
 
+    @property
+    def is_of_bytes(self) -> bool:
+        """Whether a character of ASCII is one byte in the files."""
+        return unit_bytes(self.ending.encoding) == 1
+
     def terminated(self, octets: bytes) -> bytes:
         """The rest of a file, with a record end even if it has none."""
         if not octets or (self.script is None and octets.endswith(b"\n")):

@@ -17,6 +17,7 @@ from ingestd.formats.csv.trailer import read_trailer
 from ingestd.formats.csv.transcript import transcribe
 from ingestd.formats.drift import drift_of, fitted, named_columns
 from ingestd.formats.limits import Limits
+from ingestd.formats.text import without_end_mark
 from ingestd.formats.trailer import told_sum
 from ingestd.records import REJECTS, Chunk, FileLayout, FileStat, Position, Shape
 
@@ -117,6 +118,8 @@ class _Cutter:
         while not is_final:
             rest += content.read()
             is_final = content.is_at_end
+            if is_final and self._scan.dialect.is_of_bytes:
+                rest = without_end_mark(rest)
             cut = self._cut(rest, is_final=is_final)
             yield cut
             rest = rest[cut.size_bytes :]
