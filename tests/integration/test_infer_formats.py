@@ -189,6 +189,13 @@ def parquet_file(columns: dict[str, pa.Array]) -> bytes:
     return stream.getvalue()
 
 
+def test_columns_of_parquet_that_have_one_name_are_told(write: Write) -> None:
+    stream = io.BytesIO()
+    parquet.write_table(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]), stream)
+    with pytest.raises(FileRefused, match="column 'a' more than once"):
+        inferred_from(write("a.parquet", stream.getvalue()))
+
+
 def test_columns_of_parquet_have_the_types_that_it_declares(write: Write) -> None:
     path = write("a.parquet", parquet_file(COLUMNS))
     assert types_in(path) == {name: name for name in COLUMNS}

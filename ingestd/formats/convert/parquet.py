@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -57,8 +58,19 @@ def parquet_lines(stream: io.BufferedReader, source: SourceSpec) -> Iterator[byt
         file = parquet.ParquetFile(stream)
         _require_moderate_ratio(file.metadata)
         require_columns(file.schema_arrow.names, source)
+        _require_distinct(file.schema_arrow.names)
         for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
             yield from _batch_lines(batch, source)
+
+
+def _require_distinct(names: Sequence[str]) -> None:
+    """Raises FileRefused when two columns have one name, which Polars does not take."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise FileRefused(
+            "duplicate_column", f"the Parquet file has the column {twice[0]!r} more than once",
+            "rename one of them where the file is made",
+        )  # fmt: skip
 
 
 def _require_moderate_ratio(metadata: Any) -> None:

@@ -35,7 +35,7 @@ def read_object(line: bytes) -> dict[str, Any]:
         byte = error.object[error.start]
         raise NotAnObject("encoding", f"byte 0x{byte:02x} is not utf-8") from error
     except json.JSONDecodeError as error:
-        message = f"not JSON: {error.msg} at character {error.pos + 1}"
+        message = f"not JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}"
         raise NotAnObject("json", message) from error
     except RecursionError as error:
         raise NotAnObject("json", "nested too deeply") from error
