@@ -41,13 +41,25 @@ def _format_of_text(start: str) -> FormatName:
         return "json"
     if not _OBJECT.match(start):
         return "csv"
-    return "ndjson" if _is_object(start.partition("\n")[0]) else "json"
+    line, _, below = start.partition("\n")
+    is_one_line = not below.strip()
+    is_json = not _is_object(line) or (is_one_line and _has_several_objects(line))
+    return "json" if is_json else "ndjson"
 
 
 def _is_object(line: str) -> bool:
     """Whether the line holds a whole object; a damaged one is as good, if it ends like one."""
     try:
         json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return line.rstrip().endswith("}")
     return True
+
+
+def _has_several_objects(line: str) -> bool:
+    """Whether another object follows the first."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(line)
+    except (ValueError, RecursionError):
+        return False
+    return line[end:].lstrip().startswith("{")

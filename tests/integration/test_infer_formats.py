@@ -128,6 +128,7 @@ def test_names_that_mongodb_refuses_become_aliases(write: Write) -> None:
         ('\ufeff{"a": 1}\n{"a": 2}\n', "ndjson"),
         ('{\n  "a": 1\n}\n{\n  "a": 2\n}\n', "json"),
         ('[\n {"a": 1},\n {"a": 2}\n]', "json"),
+        ('{"a": 1}{"a": 2} {"a": 3}\n', "json"),
         ("[id],[name]\n1,Ada\n", "csv"),
         ("{id},name\n1,Ada\n", "csv"),
     ],
