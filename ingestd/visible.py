@@ -21,7 +21,7 @@ from ingestd.records import COMMITTED, UNFINISHED, FileState
 
 _ARRIVED = tuple(state.value for state in FileState if state is not FileState.DUPLICATE)
 """States of files that have a run. The time of a duplicate is no place in the order of arrival."""
-_ONLY_RUN: Document = {"$project": {"_id": 0, "processed_at": 1}}
+_ONLY_RUNS: Document = {"$project": {"_id": 0, "processed_at": 1, "stale_runs": 1}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +57,26 @@ async def visible_runs(mongo: Mongo, source: SourceSpec, **options: Any) -> Visi
     2. When the files were looked up, the file of ``p`` was therefore known, and not claimed,
        loading or undone with rows. If it was committed, it was complete: rows are durable before
        the ledger says so. If it failed, was held or undone, it never commits as ``p`` again; its
-       rows are gone, or (an upsert cannot be taken back) ``visible_files`` tells them.
+       rows are gone, or (an upsert cannot be taken back) ``visible_files`` tells them. If it is
+       at work under a later run, ``p`` is one of the stale runs that its entry names.
 
     So the list is as long as the files at work, not as the history of failures. Rows of a file
     undone later vanish while they are read; ``visible_files``, asked afterwards, tells that too.
     """
     stages: list[Document] = [
         {"$match": {"source_name": source.name, "state": {"$in": list(_ARRIVED)}}},
-        {"$sort": {"processed_at": -1}}, {"$limit": 1}, _ONLY_RUN,
+        {"$sort": {"processed_at": -1}}, {"$limit": 1}, _ONLY_RUNS,
     ]  # fmt: skip
     if source.load.mode != "upsert":
         stages.append(_uncommitted(source.name))
     found = await mongo.aggregate(FILES, stages, **options)
     if not found:
         return None
-    hidden = (file["processed_at"] for file in found[0].get("uncommitted", ()))
+    hidden = (
+        run
+        for file in found[0].get("uncommitted", ())
+        for run in (file["processed_at"], *file.get("stale_runs", ()))
+    )
     return VisibleRuns(found[0]["processed_at"], frozenset(hidden))
 
 
@@ -85,7 +90,7 @@ def _uncommitted(source_name: str) -> Document:
     return {
         "$lookup": {
             "from": FILES, "let": {"horizon": "$processed_at"}, "as": "uncommitted",
-            "pipeline": [{"$match": match}, _ONLY_RUN],
+            "pipeline": [{"$match": match}, _ONLY_RUNS],
         }
     }  # fmt: skip
 

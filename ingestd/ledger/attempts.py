@@ -47,7 +47,7 @@ class Attempts:
         if found.replaces is not None:
             change["replaces"] = found.replaces
         if is_stale:
-            change |= {**progress_fields(START, Counts()), "has_stale_rows": True}
+            change |= {**progress_fields(START, Counts()), **_stale(known)}
             fresh = await self._begin_run(known, change)
         else:
             fresh = await self._begin(known, change)
@@ -61,7 +61,7 @@ class Attempts:
         change: Document = {
             **place_fields(one.found), "state": FileState.CLAIMED.value,
             "config_hash": one.config_hash, "finished_at": None, "error": None,
-            **progress_fields(START, Counts()), "has_stale_rows": True,
+            **progress_fields(START, Counts()), **_stale(known),
             "failures": known["failures"] if known.get("retry_at") else 0,
             **path_fields("archived_to", None), "is_put_away": False, "retry_at": None,
             "replaced_by": None, "has_rows": False, "is_forgotten": False, "replayed": None,
@@ -113,3 +113,9 @@ class Attempts:
         return await self._mongo.patiently(
             "taking up a file", lambda: self._mongo.update_returning(FILES, match, change)
         )
+
+
+def _stale(known: Document) -> Document:
+    """Rows of these runs may be there until the new one begins to load: nobody may see them."""
+    before = known.get("stale_runs", []) if known["has_stale_rows"] else []
+    return {"has_stale_rows": True, "stale_runs": [*before, known["processed_at"]]}

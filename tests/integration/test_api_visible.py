@@ -65,6 +65,29 @@ async def test_only_files_at_work_are_listed_as_hidden(world: World) -> None:
     assert runs.hidden == at_work
 
 
+async def test_rows_of_former_runs_are_hidden_until_they_are_removed(world: World) -> None:
+    """A file that was forgotten, and is dropped again, and again under other rules: its rows of
+    before are being removed meanwhile, some are there and some are not."""
+    row = {"order_id": "a", "amount": 1.0, "country": "US"}
+    ledger, former = Ledger(world.mongo, is_there=lambda _: True), set()
+    ended = {"state": "archived", "is_forgotten": True, "is_put_away": True}
+    for config_hash in ("a", "b", "c"):
+        wanted = Wanted(found(1), hashlib.sha256(b"1").digest(), config_hash)
+        (claim,) = await ledger.claims.claim_all([wanted])
+        assert not isinstance(claim, Exception)
+        file = claim.file
+        status, counted, _ = await world.get("/data/orders/count")
+        assert (status, counted["count"]) == (200, 0)
+        runs = await visible_runs(world.mongo, source())
+        assert runs is not None
+        assert runs.hidden == former | {file.processed_at}
+        await world.add_rows(file.file_id, file.processed_at, [row], "orders")
+        await world.mongo.update("files", {"_id": file.file_id}, {"$set": ended})
+        former.add(file.processed_at)
+        _, counted, _ = await world.get("/data/orders/count")
+        assert counted["count"] == 1
+
+
 async def test_the_queries_of_a_page_never_scan_a_collection(world: World, database: str) -> None:
     """Whatever the ledger and the source grow to."""
     for _ in range(3):
