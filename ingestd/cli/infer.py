@@ -13,6 +13,7 @@ from ingestd.config.reading import read_source
 from ingestd.errors import ConfigError, ExitCode, IngestdError
 from ingestd.formats.limits import Limits
 from ingestd.infer import Inferred, Wanted, infer, notes
+from ingestd.records import FoundFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ def infer_source(files: Sequence[Path], options: InferOptions) -> int:
         _require_name(options.name)
     paths = [*dict.fromkeys(path.resolve() for path in files)]
     wanted = Wanted(options.name, options.most_rows, options.sheet, paths[0].name)
-    with opened_archives(paths, Limits()) as found:
+    with opened_archives(paths, Limits()) as opened:
+        found = _without_empty_members(opened)
         inferred = infer([(file.path, file.stat) for file in found], wanted)
     known_as = {file.path: str(file.name_in_archive or file.path) for file in found}
     if options.output is not None:
@@ -47,6 +49,20 @@ def infer_source(files: Sequence[Path], options: InferOptions) -> int:
         for note in notes(inferred.findings):
             stderr().print(f"  {clean(note)}")
     return _exit_code(inferred)
+
+
+def _without_empty_members(files: Sequence[FoundFile]) -> Sequence[FoundFile]:
+    """An archive may hold markers without content, which tell nothing; it is said which."""
+    empty = [file.name_in_archive for file in files if _is_empty_member(file)]
+    if len(empty) == len(files):
+        return files
+    for name in empty:
+        stderr().print(f"{clean(name)}: empty, left out")
+    return [file for file in files if not _is_empty_member(file)]
+
+
+def _is_empty_member(file: FoundFile) -> bool:
+    return file.name_in_archive is not None and not file.stat.size_bytes
 
 
 def _exit_code(inferred: Inferred) -> int:

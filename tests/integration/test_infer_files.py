@@ -681,7 +681,10 @@ def test_the_command_reads_each_file_of_an_archive(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("1/day.csv", "id,day\n1,2024-01-31\n")
         archive.writestr("2/day.csv", "id,day\n2.5,2024-01-31\n")
-    told = json.loads(command(path, "--json").stdout)
+        archive.writestr("_SUCCESS", "")
+    done = command(path, "--json")
+    assert done.stderr == "week.zip/_SUCCESS: empty, left out\n"
+    told = json.loads(done.stdout)
     assert told["name"] == "week"
     assert [(file["path"], file["rows"]) for file in told["files"]] == [
         ("week.zip/1/day.csv", 1), ("week.zip/2/day.csv", 1),
