@@ -345,6 +345,7 @@ def _loaded(commit: Commit) -> Document:
         "rows_done": commit.counts.record_count, "error": None, "retry_at": None, "failures": 0,
         **path_fields("archived_to", commit.target), "is_put_away": False,
         "drift": commit.drift.summary or None,
+        "ignores_budget": False,  # who asked for that spoke of this attempt
     }  # fmt: skip
 
 

@@ -218,6 +218,8 @@ async def test_retry_ignores_the_budget_when_it_is_told_to(world: World) -> None
     assert result.state is FileState.ARCHIVED
     assert world.ids() == [1]
     assert [error["row"] for error in world.rows("errors", state="open")] == [2]
+    await undo(world.desk, "a.csv", "ada")
+    assert (await world.load("b.csv", OLD)).state is FileState.HELD
 
 
 async def test_retry_of_a_file_that_is_back_already_is_fine(world: World) -> None:
