@@ -16,3 +16,15 @@ def write(tmp_path: Path) -> Callable[[bytes], Path]:
         return path
 
     return write_octets
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Callable[..., Path]:
+    """A file of this text, for what looks at samples."""
+
+    def write_text(text: str, name: str = "sample.csv") -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_text

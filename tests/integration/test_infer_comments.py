@@ -1,22 +1,11 @@
 """Which lines ``infer`` takes for comments, and which marks it leaves in the values."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 from inferred import documents_of, inferred_from, rejections_of
 
 HEADER, ROWS = "id,name,day\n", "1,Ada,2024-01-31\n2,Bob,2024-02-01\n3,Cyd,2024-02-02\n"
-
-
-@pytest.fixture
-def sample(tmp_path: Path) -> Any:
-    def write(text: str, name: str = "sample.csv") -> Path:
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
 
 
 @pytest.mark.parametrize("mark", ["#", "//", ";", "%", "--", "!", "*"])

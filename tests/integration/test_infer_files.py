@@ -45,16 +45,6 @@ DAMAGE = [
 SAMPLES = sorted((Path(__file__).parents[1] / "data" / "infer").glob("*.csv"))
 
 
-@pytest.fixture
-def sample(tmp_path: Path) -> Any:
-    def write(text: str, name: str = "sample.csv") -> Path:
-        path = tmp_path / name
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_the_dialect_the_types_and_the_names_are_found(path: Path) -> None:
     found = tomllib.loads(inferred_from(path).toml)

@@ -218,6 +218,7 @@ async def test_an_action_whose_lease_lapsed_goes_on_as_long_as_nobody_wants_it(
         lapse(world, ledger.leases.me)
         ledger.leases.lease_s = 0.001
         await ledger.actions.require(begun)
+    assert world.files[0]["doing"] == begun["doing"]
 
 
 async def offer(world: World, file: FoundFile, answers: list[Any]) -> None:
