@@ -39,6 +39,8 @@ class Run:
     key: tuple[str, ...] = ()
     """The key columns of an upsert; empty for an insert."""
     file_name: str = ""
+    record_end: bytes = b"\n"
+    """What refused records are to end with in a file."""
 
 
 @dataclass(frozen=True, slots=True)

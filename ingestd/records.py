@@ -248,13 +248,17 @@ class Rejections:
     """int64, native byte order."""
     rules: Mapping[str, int] = field(default_factory=dict)
     """How many reasons there are under each rule."""
+    records: bytes | None = None
+    """The refused rows as they stood in the file, each with a record end, if they are at hand."""
 
     def __len__(self) -> int:
         return len(self.ends) // 8
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         offered = _beside(protocol)
-        return Rejections, (offered(self.documents), offered(self.ends), self.rules)
+        octets = (offered(self.documents), offered(self.ends))
+        records = None if self.records is None else offered(self.records)
+        return Rejections, (*octets, self.rules, records)
 
 
 @dataclass(frozen=True, slots=True)

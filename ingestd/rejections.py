@@ -9,9 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from operator import itemgetter
 
-import bson
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -42,12 +40,14 @@ def encode_rejections(
     if not violations.height:
         return [Rejections()] * len(text.chunks)
     refused = _refused(text, violations)
+    raw = pl.concat(_raw(chunk, indexes) for chunk, indexes in refused.chunks())
     parts = parts_of(refused.rows, text, runs)
-    documents = _encode(refused, parts, error_time_ms)
-    shares = documents.split([part.height for part in parts])
+    heights = [part.height for part in parts]
+    documents = _encode(refused, raw, parts, error_time_ms).split(heights)
+    records = _with_ends(raw, runs[0].record_end).split(heights)
     return [
-        Rejections(*share, rules)
-        for share, rules in zip(shares, _count_rules(refused), strict=True)
+        Rejections(*share, rules, octets)
+        for share, rules, (octets, _) in zip(documents, _count_rules(refused), records, strict=True)
     ]
 
 
@@ -96,8 +96,9 @@ def _count_rules(refused: _Refused) -> Iterator[dict[str, int]]:
         first += height
 
 
-def _encode(refused: _Refused, parts: Sequence[Part], error_time_ms: int) -> Encoded:
-    raw = pl.concat(_raw(chunk, indexes) for chunk, indexes in refused.chunks())
+def _encode(
+    refused: _Refused, raw: pl.Series, parts: Sequence[Part], error_time_ms: int
+) -> Encoded:  # fmt: skip
     elements = Elements(len(refused.rows))
     elements.fixed("_id", 0x07, identities(refused.rows, parts))
     elements.text("source_name", parts[0].run.source_name)
@@ -184,6 +185,14 @@ def _raw(chunk: TextChunk, indexes: Positions) -> pl.Series:
     return pl.Series(slices(records.octets, edges.reshape(-1))).gather_every(2)
 
 
+def _with_ends(raw: pl.Series, record_end: bytes) -> Encoded:
+    """As much of the records as MongoDB keeps: the same file is written from there, too."""
+    lines = Elements(len(raw))
+    lines.variable(*binary_of(raw.bin.head(MAX_RAW_BYTES)))
+    lines.constant(record_end)
+    return lines.join_bare()
+
+
 def _add_raw(elements: Elements, raw: pl.Series, encoding: str) -> None:
     """Text where it is text, ended by a NUL; else binary, begun by the subtype 0."""
     texts, is_text = _as_texts(raw, encoding)
@@ -237,7 +246,7 @@ def _add_violations(elements: Elements, refused: _Refused) -> None:
 
 
 def joined(parts: Sequence[Rejections]) -> Rejections:
-    """The rejections of several chunks, one after the other."""
+    """The rejections of several chunks, one after the other; their records are not at hand."""
     parts = [part for part in parts if part]
     if len(parts) == 1:
         return parts[0]
@@ -253,12 +262,6 @@ def head(rejections: Rejections, count: int) -> Rejections:
     """The first of them, ``count`` or fewer."""
     ends = array("q", rejections.ends)[:count]
     return Rejections(rejections.documents[: ends[-1] if ends else 0], ends.tobytes())
-
-
-def records_in(rejections: Sequence[Rejections], encoding: str) -> list[bytes]:
-    """The records as they stood in the file, in its order."""
-    errors = [error for part in rejections for error in bson.decode_all(part.documents)]
-    return [raw_octets(error["raw"], encoding) for error in sorted(errors, key=itemgetter("row"))]
 
 
 def raw_octets(raw: str | bytes, encoding: str) -> bytes:

@@ -3,7 +3,7 @@
 import filecmp
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,11 +41,12 @@ Closed = Literal["replayed", "dismissed"]
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The refused records of a file; ``None`` when they have to be read from ``errors``."""
+    """The refused records of a file, each with its record end, in any portions; ``None`` when they
+    have to be read from ``errors``."""
 
     file: ClaimedFile
     shape: Shape
-    records: Sequence[bytes] | None
+    records: Iterable[bytes] | None
 
 
 class Rejects:
@@ -219,7 +220,7 @@ class Rejects:
         )  # fmt: skip
 
 
-def write_few_rejects(
+def write_rejects_files(
     refused: Sequence[Refused], directory: Path
 ) -> list[Path | FileUnavailable]:  # fmt: skip
     """The same files as ``Rejects.write_rejects_file`` writes, from records that are at hand.
@@ -227,7 +228,7 @@ def write_few_rejects(
     Returns:
         where each is, or why it cannot be written now; the same call may pass later.
     """
-    written = [_write_few(one, directory) for one in refused]
+    written = [_write_file(one, directory) for one in refused]
     try:
         with explaining("unwritable_file", directory):
             sync_directory(directory)
@@ -236,13 +237,15 @@ def write_few_rejects(
     return written
 
 
-def _write_few(refused: Refused, directory: Path) -> Path | FileUnavailable:
+def _write_file(refused: Refused, directory: Path) -> Path | FileUnavailable:
     shape = refused.shape
     try:
         with explaining("unwritable_file", directory):
             make_directory(directory)
             with temporary_in(directory) as (temporary, stream):
-                stream.write(_header(shape) + _lines(refused.records or (), shape) + shape.footer)
+                stream.write(_header(shape))
+                stream.writelines(refused.records or ())
+                stream.write(shape.footer)
                 stream.flush()
                 os.fsync(stream.fileno())
                 return _place(temporary, refused.file, shape)
@@ -251,15 +254,16 @@ def _write_few(refused: Refused, directory: Path) -> Path | FileUnavailable:
 
 
 def _header(shape: Shape) -> bytes:
-    is_open = shape.header and not shape.header.endswith(_record_end(shape))
-    return shape.header + (_record_end(shape) if is_open else b"")
+    is_open = shape.header and not shape.header.endswith(record_end(shape))
+    return shape.header + (record_end(shape) if is_open else b"")
 
 
 def _lines(records: Sequence[bytes], shape: Shape) -> bytes:
-    return b"".join(record + _record_end(shape) for record in records)
+    return b"".join(record + record_end(shape) for record in records)
 
 
-def _record_end(shape: Shape) -> bytes:
+def record_end(shape: Shape) -> bytes:
+    """What ends the records of a rejects file."""
     return encode(shape.record_end, shape.encoding)
 
 

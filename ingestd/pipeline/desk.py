@@ -17,7 +17,7 @@ from ingestd.mongo import Document
 from ingestd.pipeline.putaway import PutAway
 from ingestd.records import ClaimedFile, Counts, FileLayout, FileResult, FileState
 from ingestd.refine import Plan
-from ingestd.rejects import Rejects
+from ingestd.rejects import Rejects, record_end
 from ingestd.workers import Workers
 
 Ended = tuple[FileResult | None, float | None]
@@ -88,6 +88,7 @@ class Desk:
             file_id=file.file_id, source_name=source.name,
             processed_at_ms=round(file.processed_at.timestamp() * 1000),
             key=source.load.key if source.load.mode == "upsert" else (), file_name=file.name,
+            record_end=record_end(layout.shape),
         )  # fmt: skip
         own = fitted(source, layout.drift)
         pickled = self.rules(source).pickled if own is source else pickle.dumps(own)

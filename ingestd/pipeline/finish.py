@@ -3,7 +3,7 @@
 After the commit rows are safe and seen. The rest is repeated until it succeeds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -32,8 +32,8 @@ class Committed:
     shape: Shape
     target: Path | None
     state: FileState = FileState.LOADED
-    refused: Sequence[bytes] | None = None
-    """The refused records, when they are few and at hand."""
+    refused: Iterable[bytes] | None = None
+    """The refused records, when they are at hand."""
 
 
 async def commit_all(desk: Desk, jobs: Sequence[FileJob]) -> list[Committed | Exception]:
@@ -60,9 +60,8 @@ async def commit_all(desk: Desk, jobs: Sequence[FileJob]) -> list[Committed | Ex
 
 
 def _committed(job: FileJob, target: Path | None, state: FileState) -> Committed:
-    return Committed(
-        job.source, job.file, job.counts, job.layout.shape, target, state, job.refused_records
-    )
+    refused = job.refused if job.refused.is_whole else None
+    return Committed(job.source, job.file, job.counts, job.layout.shape, target, state, refused)
 
 
 async def finish_all(desk: Desk, committed: Sequence[Committed]) -> list[Ended]:

@@ -8,12 +8,10 @@ import anyio
 
 from ingestd.config.source import SourceSpec
 from ingestd.ledger import Claim, Ledger
+from ingestd.pipeline.desk import Desk
+from ingestd.pipeline.refused import RefusedRecords
 from ingestd.records import Chunk, Counts, FileLayout, Rejections
-from ingestd.refine import Plan, Repeats
-from ingestd.rejections import records_in
-
-_MOST_AT_HAND_BYTES = 2**18
-"""Rejections of a file that are kept in memory, so that they need not be read back."""
+from ingestd.refine import Repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +26,18 @@ class ChunkTask:
 class FileJob:
     """A claimed file while it is loaded. Owned by the intake; stages report to it."""
 
-    def __init__(self, source: SourceSpec, claim: Claim, layout: FileLayout, plan: Plan) -> None:
+    def __init__(self, desk: Desk, source: SourceSpec, claim: Claim, layout: FileLayout) -> None:
         self.source = source
         self.claim = claim
         self.file = claim.file
         self.layout = layout
-        self.plan = plan
+        self.plan = desk.plan(source, claim.file, layout)
         self.position = layout.chunks[0].start
         """Every row before it is durable and counted."""
         self.counts = Counts()
         self.remaining_chunks = layout.chunks
         self.refused_in_trial: list[Rejections] = []
-        self._refused: list[Rejections] | None = None if claim.start.row else []
-        self._refused_bytes = 0
+        self.refused = RefusedRecords(desk.settings.paths.rejects, is_whole=not claim.start.row)
         self.failure: Exception | None = None
         self._waiting: dict[int, tuple[Chunk, Counts]] = {}
         self._open_chunks = 0
@@ -100,21 +97,6 @@ class FileJob:
             await self._settled.wait()
         if self.failure is not None:
             raise self.failure
-
-    def keep_refused(self, rejections: Rejections) -> None:
-        """Keep the rejections at hand as long as they are few."""
-        if self._refused is not None:
-            self._refused.append(rejections)
-            self._refused_bytes += len(rejections.documents)
-            if self._refused_bytes > _MOST_AT_HAND_BYTES:
-                self._refused = None
-
-    @property
-    def refused_records(self) -> list[bytes] | None:
-        """The refused records in the file's order; ``None`` when only MongoDB has them all."""
-        return (
-            None if self._refused is None else records_in(self._refused, self.layout.shape.encoding)
-        )
 
     async def chunk_durable(
         self, chunk: Chunk, counts: Counts, ledger: Ledger, interval_s: float

@@ -38,8 +38,7 @@ class Loading:
 
     def job(self, source: SourceSpec, claim: Claim, layout: FileLayout) -> FileJob:
         """A claimed file that is to be loaded."""
-        plan = self.desk.plan(source, claim.file, layout)
-        return FileJob(source, claim, layout, plan)
+        return FileJob(self.desk, source, claim, layout)
 
     @contextmanager
     def in_hand(self, jobs: Sequence[FileJob]) -> Iterator[None]:
@@ -51,6 +50,7 @@ class Loading:
             yield
         finally:
             for job in jobs:
+                job.refused.close()
                 del self.jobs[job.file.file_id]
                 self.desk.events.file_released(job.file)
 

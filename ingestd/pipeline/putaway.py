@@ -14,7 +14,7 @@ from ingestd.ledger import Ledger
 from ingestd.mongo import Document
 from ingestd.pipeline.errands import run_errand
 from ingestd.records import ClaimedFile, FoundFile
-from ingestd.rejects import Refused, Rejects, write_error_report, write_few_rejects
+from ingestd.rejects import Refused, Rejects, write_error_report, write_rejects_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +76,19 @@ class PutAway:
             return {}
         directory = self._paths.rejects / refused[0].file.source_name
         await self._require_mounted(directory)
-        few = [one for one in refused if one.records is not None]
-        places = await run_errand(partial(write_few_rejects, few, directory)) if few else ()
+        at_hand = [one for one in refused if one.records is not None]
+        places = (
+            await run_errand(partial(write_rejects_files, at_hand, directory)) if at_hand else ()
+        )
         written: dict[str, Path | Exception] = {
-            one.file.file_id: place for one, place in zip(few, places, strict=True)
+            one.file.file_id: place for one, place in zip(at_hand, places, strict=True)
         }
         for one in refused:
             if one.records is None:
-                written[one.file.file_id] = await self._write_many(one, directory)
+                written[one.file.file_id] = await self._read_back(one, directory)
         return written
 
-    async def _write_many(self, refused: Refused, directory: Path) -> Path | Exception:
+    async def _read_back(self, refused: Refused, directory: Path) -> Path | Exception:
         try:
             return await self._rejects.write_rejects_file(refused.file, refused.shape, directory)
         except Exception as error:  # noqa: BLE001 - of this file alone

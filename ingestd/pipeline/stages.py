@@ -154,7 +154,7 @@ class LoadStage:
         filtered, job = refined.filtered_count, task.job
         counts = Counts(refined.chunk.row_count, stored, len(rejections), filtered)
         self.events.chunk_loaded(job.source.name, stored, filtered, rejections)
-        job.keep_refused(rejections)
+        await job.refused.keep(task.chunk, rejections)
         await job.chunk_durable(
             refined.chunk, counts, self.ledger, self.settings.checkpoint_interval
         )

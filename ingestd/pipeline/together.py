@@ -100,7 +100,7 @@ async def _store(desk: Desk, refined: Sequence[Refined]) -> list[FileJob]:
         desk.events.chunk_loaded(
             source.name, chunk.document_count, chunk.filtered_count, chunk.rejections
         )
-        job.keep_refused(chunk.rejections)
+        await job.refused.keep(chunk.chunk, chunk.rejections)
         job.advance(chunk.chunk, _counts(chunk))
     return [job for job, _ in whole]
 

@@ -134,7 +134,8 @@ STORIES = {
         EVERY_CHUNK, besides=("workers", "mongod"),
     ),
     "many refused": Story(
-        "so many refused rows that they are read back from MongoDB", [MANY_REFUSED],
+        "so many refused rows that they go to disk, and are read back from MongoDB after a kill",
+        [MANY_REFUSED],
         dropped(MANY_REFUSED), options={"refine.chunk_bytes": 2**15},
     ),
     "other disk": Story(

@@ -25,7 +25,7 @@ HOMES = {
     "motor": {"mongo"},
     "pymongo": {"mongo"},
     "dns": {"mongo"},
-    "bson": {"mongo", "documents", "rejections", "export", "api"},
+    "bson": {"mongo", "documents", "export", "api"},
     "polars": {
         "formats", "validate", "transform", "documents", "rejections", "refine", "infer",
         "export",
