@@ -235,7 +235,7 @@ def undo(file: FileArgument, config: ConfigOption = None, as_json: JsonOption = 
 def forget(file: FileArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Let the content of a file be loaded once more when it comes again.
 
-    Its rows stay until then; the new ones take their place.
+    Its rows stay until it is certain that it loads; then the new ones take their place.
     """
     from ingestd.cli.actions import forget_file
 

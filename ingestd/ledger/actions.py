@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
+from pathlib import Path
 
 from ingestd.errors import ActionRefused, UnknownFile
-from ingestd.ledger.entry import FILES, SOURCES, now
+from ingestd.ledger.entry import FILES, SOURCES, now, path_fields
 from ingestd.ledger.leases import Leases
 from ingestd.mongo import Document, Mongo
 from ingestd.records import FileState
@@ -71,6 +73,21 @@ class Actions:
             count = len(found) if len(found) < _MOST_NAMED else f"{_MOST_NAMED} or more"
             raise ActionRefused(f"{count} files are called {text}", f"say which one: {ids}")
         return found[0]
+
+    async def find_beside(
+        self, file_id: str, states: Sequence[FileState]
+    ) -> Document | None:  # fmt: skip
+        """Of a content that came again, and ended in one of these states, the latest entry."""
+        match = {"duplicate_of": file_id, "state": {"$in": [state.value for state in states]}}
+        found = await self._find(match)
+        return max(found, key=itemgetter("processed_at"), default=None)
+
+    async def end_beside(self, identity: str, path: Path) -> Document:
+        """A file that ended beside its content is back: another entry tells how it ends now."""
+        change = {"state": FileState.UNDONE.value, **path_fields("path", path)}
+        gone = {**path_fields("archived_to", None), "is_put_away": True}
+        ended = await self._update({"_id": identity}, {"$set": change | gone})
+        return ended or await self.find(identity)
 
     async def begin(
         self, identity: str, asked: Asked, states: Sequence[FileState], fields: Document

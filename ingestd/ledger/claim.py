@@ -17,6 +17,8 @@ class Verdict(Enum):
     """What is to be done with a file that was found."""
 
     LOAD = "load"
+    TRY = "try"
+    """Its former rows are seen until it is certain that it loads: then it is claimed again."""
     PUT_AWAY = "put away"
     """It ended before, but a crash or a full disk kept it from leaving the inbox."""
     DUPLICATE = "duplicate"
@@ -57,6 +59,8 @@ class Wanted:
     found: FoundFile
     sha256: bytes
     config_hash: str
+    is_tried: bool = False
+    """It would load: rows of its own may go for it."""
 
     @property
     def file_id(self) -> str:
@@ -70,9 +74,9 @@ class Wanted:
         return {"_id": self.file_id, **entry, **state}
 
 
-def end_of(found: FoundFile, known: Document) -> Claim | None:
+def end_of(one: Wanted, known: Document) -> Claim | None:
     """What is to be done with a file that ended, unless it is to be loaded again."""
-    state = FileState(known["state"])
+    found, state = one.found, FileState(known["state"])
     is_same_place = path_in(known, "path") == found.path
     is_leaving = is_same_place and not known["is_put_away"]
     is_committed = state in COMMITTED
@@ -83,6 +87,9 @@ def end_of(found: FoundFile, known: Document) -> Claim | None:
         return _put_away(found, known, state)
     if is_committed and not known.get("is_forgotten"):
         return Claim(Verdict.DUPLICATE, as_claimed(found, known), state=state)
+    if is_committed and not one.is_tried:
+        ignores_budget = known.get("ignores_budget", False)
+        return Claim(Verdict.TRY, as_claimed(found, known), ignores_budget=ignores_budget)
     return None
 
 

@@ -28,7 +28,9 @@ _ACTION_S = 1.0
 _LOOK_AGAIN = 1 / 12
 """Part of a lease after which a file is looked at again that another process has in hand."""
 
-_IN_HAND = (Verdict.LOAD, Verdict.PUT_AWAY, Verdict.DUPLICATE)
+_IN_HAND = (Verdict.LOAD, Verdict.TRY, Verdict.PUT_AWAY, Verdict.DUPLICATE)
+_AS_IT_IS = (Verdict.TRY, Verdict.DUPLICATE)
+"""What leaves the entry as it is, so that nothing else proves what was read of it."""
 
 Claimed = dict[Wanted, Claim | Exception]
 
@@ -139,13 +141,13 @@ class Claims:
             return waiting(found, known, _ACTION_S, _under_way(known))
         if await self._leases.is_elsewhere(known.get("owner")):
             return self._taken(one, known)
-        ended = None if state in UNFINISHED else end_of(found, known)
+        ended = None if state in UNFINISHED else end_of(one, known)
         if ended is not None and ended.verdict is Verdict.PUT_AWAY:
             taken_from = self._leases.other(known.get("owner"))
             is_ours = await self._attempts.own(known) is not None
             return replace(ended, taken_from=taken_from) if is_ours else None
-        is_duplicate = ended is not None and ended.verdict is Verdict.DUPLICATE
-        if is_duplicate and not await self._attempts.is_lasting(known):
+        is_as_it_is = ended is not None and ended.verdict in _AS_IT_IS
+        if is_as_it_is and not await self._attempts.is_lasting(known):
             return None
         if not await to_thread.run_sync(self._is_there, found):
             return self._taken(one, known)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from ingestd.config.source import SourceSpec
 from ingestd.errors import FileRefused
-from ingestd.ledger import Claim, Ending, now
+from ingestd.ledger import Claim, Ending, Verdict, now
 from ingestd.pipeline.chunks import ready_chunks
 from ingestd.pipeline.desk import Desk, Ended, Outcome
 from ingestd.pipeline.finish import commit_all, finish_all
@@ -64,6 +64,10 @@ class Loading:
         with self.in_hand([job]):
             return await self._bring_in(job, outbox)
 
+    async def try_out(self, job: FileJob) -> None:
+        """Do all that is done before rows are stored; raises what would keep the file from it."""
+        await self._survey(job)
+
     async def refuse(self, source: SourceSpec, claim: Claim, error: Exception) -> Ended:
         """Set a file aside that cannot even be cut into chunks."""
         return await self._end(source, claim, error)
@@ -118,14 +122,16 @@ class Loading:
         if not job.claim.start.row:
             await require_told_sum(job.plan, job.layout, self.desk.workers)
         is_limited = job.source.errors.has_budget and not job.claim.ignores_budget
-        if is_limited and not job.claim.start.row:
-            await self._spend_budget(job, repeats)
+        is_trial = job.claim.verdict is Verdict.TRY
+        if (is_limited or is_trial) and not job.claim.start.row:
+            await self._try_rows(job, repeats)
         return repeats[len(chunks) - len(job.remaining_chunks) :]
 
-    async def _spend_budget(self, job: FileJob, repeats: Sequence[Repeats | None]) -> None:
+    async def _try_rows(self, job: FileJob, repeats: Sequence[Repeats | None]) -> None:
         trial, workers = replace(job.plan, is_trial=True), self.desk.workers
         counts, job.refused_in_trial = await try_whole_file(trial, job.layout, repeats, workers)
-        require_within_budget(counts, job.source)
+        if not job.claim.ignores_budget:
+            require_within_budget(counts, job.source)
         job.refused_in_trial = []
 
     async def _end(

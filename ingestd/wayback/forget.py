@@ -12,7 +12,8 @@ _STATES = [state for state in FileState if state not in UNFINISHED]
 async def forget(desk: Desk, file: str, by: str) -> Document:
     """Load the content again when it comes again, in the place of the rows that are there.
 
-    Until then they stay, and can be seen. What did not load is loaded again anyway.
+    Until it is certain that it loads they stay, and can be seen. What did not load is loaded
+    again anyway.
 
     Raises:
         UnknownFile, ActionRefused: it is being loaded, or a duplicate.

@@ -19,6 +19,7 @@ from ingestd.errors import FileUnavailable
 from ingestd.ledger import Owner
 from ingestd.mongo import Mongo
 from ingestd.records import FileState
+from ingestd.wayback import forget
 
 CONTENT = many(400, refused_every=50)
 """Three chunks."""
@@ -44,6 +45,8 @@ class Story:
     spec: SourceSpec = SOURCE
     before: bytes | None = None
     """A file that was loaded before it."""
+    rules_before: SourceSpec | None = None
+    """Those it was loaded by; it was forgotten since."""
     failing_task: int | None = None
     """From that task on, the file cannot be read: a later attempt loads it."""
     refused: str = ""
@@ -123,6 +126,21 @@ def is_refused_duplicate(world: World) -> None:
     assert world.ids() == [1, 2]
 
 
+def is_loaded_again(world: World) -> None:
+    assert [file["state"] for file in world.files] == ["archived"]
+    assert len(world.found("archive")) == 2
+    assert world.ids() == [1, 2]
+
+
+def is_as_before(world: World) -> None:
+    first, again = world.files
+    assert (first["state"], first["success_count"]) == ("archived", 2)
+    assert (again["state"], again["duplicate_of"]) == ("held", first["_id"])
+    assert world.found("failed", "orders") == ["a.csv", "a.csv.error.json"]
+    assert [(error["row"], error["state"]) for error in world.rows("errors")] == [(0, "open")]
+    assert world.ids() == [1, 2]
+
+
 def is_replaced(world: World) -> None:
     assert [file["state"] for file in world.files] == ["undone", "archived"]
     assert len(world.found("archive")) == 2
@@ -145,6 +163,11 @@ STORIES = {
     "refused duplicate": Story(
         OLD, is_refused_duplicate, source(load={"on_duplicate_file": "fail"}), before=OLD
     ),
+    "forgotten": Story(OLD, is_loaded_again, before=OLD, rules_before=SOURCE),
+    "forgotten, and held": Story(
+        OLD, is_as_before, source(validation_rules={"amount": {"max": 1}}, errors={"max_rows": 0}),
+        before=OLD, rules_before=SOURCE,
+    ),
     "replaced": Story(NEW, is_replaced, source(load={"on_changed_file": "replace"}), before=OLD),
     "upserted": Story(
         csv((1, 1, "a"), (2, 2, "b"), (1, 3, "c")), is_upserted,
@@ -160,7 +183,9 @@ async def begin(world: World, story: Story) -> None:
     for path in [*world.root.rglob("*.csv"), *world.root.rglob("*.json")]:
         path.unlink()
     if story.before is not None:
-        await world.load("a.csv", story.before)
+        await world.configured(story.rules_before or story.spec).load("a.csv", story.before)
+    if story.rules_before is not None:
+        await forget(world.desk, "a.csv", "ada")
     world.drop("a.csv", story.content)
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline_world import World, csv, many, opened, source
+from pipeline_world import InThread, World, csv, many, opened, source
 
+from ingestd.config.source import SourceSpec
 from ingestd.errors import ActionRefused, FileUnavailable, UnknownFile
 from ingestd.ledger import Action, Asked
 from ingestd.records import COMMITTED, FileState
@@ -140,6 +141,97 @@ async def test_a_forgotten_content_is_loaded_again_in_the_place_of_its_rows(worl
     (file,) = laxer.files
     assert {row["processed_at"] for row in laxer.rows()} == {file["processed_at"]}
     assert (await laxer.load("b.csv", OLD)).state is FileState.DUPLICATE
+
+
+BOTH_GOOD = csv((1, 1, "a"), (2, 2, "b"))
+AT_MOST_TWO = source(validation_rules={"amount": {"max": 1}}, errors={"max_rows": 0})
+MORE_COLUMNS = source(schema={"id": "int64", "amount": "float64", "note": "string", "x": "int64"})
+
+
+@pytest.mark.parametrize(
+    ("spec", "state", "error_type"),
+    [
+        (AT_MOST_TWO, FileState.HELD, "too_many_errors"),
+        (MORE_COLUMNS, FileState.FAILED, "missing_column"),
+    ],
+    ids=["held", "failed"],
+)
+async def test_forgotten_rows_stay_seen_when_the_content_would_not_load_any_more(
+    world: World, spec: SourceSpec, state: FileState, error_type: str
+) -> None:
+    first = await world.load("a.csv", BOTH_GOOD)
+    before = world.rows()
+    await forget(world.desk, "a.csv", "ada")
+    changed = world.configured(spec)
+    result = await changed.load("b.csv", BOTH_GOOD)
+    assert (result.state, result.moved_to) == (state, world.root / "failed" / "orders" / "b.csv")
+    assert f"ingestd retry {first.file_id}" in result.hint
+    assert world.found("failed", "orders") == ["b.csv", "b.csv.error.json"]
+    runs = await visible_runs(world.mongo, source())
+    assert (world.rows(), runs and runs.hidden) == (before, frozenset())
+    entry, beside = world.files
+    assert (entry["state"], entry["success_count"], entry["is_forgotten"]) == ("archived", 2, True)
+    assert (beside["state"], beside["duplicate_of"]) == (state.value, first.file_id)
+    ((row, error),) = [(error["row"], error) for error in world.rows("errors")]
+    assert (row, error["error_type"], error["state"]) == (0, error_type, "open")
+
+
+async def test_retry_loads_forgotten_content_in_the_place_of_its_rows_once_it_would_load(
+    world: World,
+) -> None:
+    first = await world.load("a.csv", BOTH_GOOD)
+    await forget(world.desk, "a.csv", "ada")
+    await world.configured(AT_MOST_TWO).load("b.csv", BOTH_GOOD)
+    back = await retry(world.desk, first.file_id, "ada")
+    assert (back["name"], back["path"]) == ("b.csv", str(world.inbox / "b.csv"))
+    assert (world.found("failed"), world.found("inbox", "orders")) == ([], ["b.csv"])
+    ((result, _),) = await world.offer_inbox()
+    assert result is not None
+    assert (result.state, result.file_id) == (FileState.ARCHIVED, first.file_id)
+    assert world.ids() == [1, 2]
+    assert [file["state"] for file in world.files] == ["undone", "archived"]
+    assert [error["state"] for error in world.rows("errors")] == ["replayed"]
+    with pytest.raises(ActionRefused, match="retry is for files that are failed or held"):
+        await retry(world.desk, first.file_id, "ada")
+
+
+async def test_retry_may_ignore_the_budget_of_forgotten_content(world: World) -> None:
+    await world.load("a.csv", BOTH_GOOD)
+    await forget(world.desk, "a.csv", "ada")
+    strict = world.configured(AT_MOST_TWO)
+    await strict.load("a.csv", BOTH_GOOD)
+    _, beside = world.files
+    await retry(strict.desk, beside["_id"], "ada", ignores_budget=True)
+    ((result, _),) = await strict.offer_inbox()
+    assert result is not None
+    assert result.state is FileState.ARCHIVED
+    assert world.ids() == [1]
+    assert [error["row"] for error in world.rows("errors", state="open")] == [2]
+
+
+async def test_forgotten_content_that_failed_again_loads_when_it_is_dropped_again(
+    world: World,
+) -> None:
+    await world.load("a.csv", BOTH_GOOD)
+    await forget(world.desk, "a.csv", "ada")
+    await world.configured(MORE_COLUMNS).load("a.csv", BOTH_GOOD)
+    assert (await world.load("a.csv", BOTH_GOOD)).state is FileState.ARCHIVED
+    assert world.ids() == [1, 2]
+
+
+async def test_forgotten_content_that_changes_while_it_is_tried_waits_in_the_inbox(
+    world: World,
+) -> None:
+    content = many(1000, refused_every=0x1000)
+    await world.load("a.csv", content)
+    await forget(world.desk, "a.csv", "ada")
+    file = world.drop("b.csv", content)
+    spoiled = world.with_workers(InThread(after=lambda: file.path.write_bytes(BOTH_GOOD)))
+    assert await spoiled.offer(file) == [(None, 300.0)]
+    (entry,) = world.files
+    assert (entry["state"], len(world.ids())) == ("archived", 1000)
+    assert (await world.offer_inbox())[0][0] is not None
+    assert len(world.ids()) == 1002
 
 
 # dismiss and receipt

@@ -11,6 +11,7 @@ import pytest
 from pipeline_world import Crash, CrashingMongo, World, csv, many, opened, source
 
 from ingestd.config.source import SourceSpec
+from ingestd.errors import ActionRefused
 from ingestd.mongo import Document
 from ingestd.pipeline import Desk
 from ingestd.wayback import dismiss, forget, replay, retry, undo
@@ -34,6 +35,8 @@ class Deed:
     content: bytes = many(100)
     rules: SourceSpec = SOURCE
     """The source when it is done: its rules may have changed since the file was loaded."""
+    prepare: Callable[[World], Awaitable[Any]] | None = None
+    """What else has happened before."""
 
 
 def entry_of(world: World) -> Document:
@@ -84,11 +87,35 @@ def is_replayed(world: World) -> None:
     assert states == {("replayed", "document")}
 
 
+async def fail_again(world: World) -> None:
+    """Under another name, after it was forgotten, by rules of which it breaks more."""
+    await forget(world.desk, "a.csv", "ada")
+    strict = world.configured(source(errors={"max_rows": 0}))
+    await strict.load("c.csv", many(100))
+
+
+def is_back_beside(world: World) -> None:
+    assert entry_of(world)["state"] == "archived"
+    (beside,) = (file for file in world.files if file["name"] == "c.csv")
+    assert (beside["state"], beside["archived_to"], beside["is_put_away"]) == ("undone", None, True)
+    assert world.found("inbox", "orders") == ["c.csv"]
+    assert world.found("failed") == []
+    assert len(world.ids()) == 91
+
+
+async def retry_unless_it_is_back(desk: Desk) -> None:
+    with suppress(ActionRefused):
+        await retry(desk, "a.csv", "ada")
+
+
 DEEDS = {
     "undo": Deed(partial(undo, file="a.csv", by="ada"), is_undone),
     "dismiss": Deed(partial(dismiss, file="a.csv", by="ada", reason="tests"), is_dismissed),
     "replay": Deed(partial(replay, file="a.csv", by="ada"), is_replayed, many(100), rules=LAX),
     "retry": Deed(partial(retry, file="a.csv", by="ada"), is_back, b"id\n1\n"),
+    "retry of what was forgotten": Deed(
+        retry_unless_it_is_back, is_back_beside, prepare=fail_again
+    ),
     "forget": Deed(partial(forget, file="a.csv", by="ada"), is_forgotten),
 }
 
@@ -102,6 +129,8 @@ async def begin(world: World, deed: Deed) -> World:
     await world.desk.ledger.prepare()
     await world.load("b.csv", OTHER)
     await world.load("a.csv", deed.content)
+    if deed.prepare is not None:
+        await deed.prepare(world)
     return world
 
 
