@@ -38,6 +38,9 @@ class FileState(StrEnum):
 COMMITTED = (FileState.LOADED, FileState.ARCHIVED)
 """States in which a file's rows may be seen by readers."""
 
+SET_ASIDE = (FileState.FAILED, FileState.HELD)
+"""States of a file that did not load, and waits for a person."""
+
 UNFINISHED = (FileState.CLAIMED, FileState.LOADING)
 """States in which a file's rows may exist but must not be seen."""
 
@@ -221,6 +224,9 @@ class ClaimedFile:
     processed_at: datetime
     found_at: datetime
     attempts: int = 1
+    """The number of this attempt, also among what people did with the file."""
+    tries: int = 1
+    """How often it was tried so far."""
     manifest: Path | None = None
     replaces: str | None = None
 

@@ -12,11 +12,11 @@ from ingestd.api.problems import RequestRefused, bad_parameter, choices, not_fou
 from ingestd.api.query import read_list_query, refuse_parameters
 from ingestd.api.rows import renderer
 from ingestd.api.walks import Walk
-from ingestd.ledger import FILES, name_of
+from ingestd.ledger import FILES, name_of, tries
 from ingestd.mongo import Document
 from ingestd.records import FileState
 
-_FILE_ID = re.compile(r"[0-9a-f]{16}(-[0-9]{1,9})?")
+_FILE_ID = re.compile(r"[0-9a-f]{16}([-.][0-9]{1,9})?")
 _SHOWN = (
     "source_name", "name", "state", "path", "size", "sha256", "attempts", "discovered_at",
     "processed_at", "finished_at", "record_count", "success_count", "error_count",
@@ -80,7 +80,8 @@ def as_file(document: Document) -> Document:
     """A ledger document for readers: every field is there, ``null`` where it means nothing."""
     fields = {name: document.get(name) for name in _SHOWN}
     owner = document.get("owner")
-    return {"file_id": document["_id"], **fields, "owner": owner and name_of(owner)}
+    told = {"attempts": tries(document), "owner": owner and name_of(owner)}
+    return {"file_id": document["_id"], **fields, **told}
 
 
 def _readable(request: web.Request) -> list[Document]:

@@ -111,5 +111,5 @@ def _path_parameter(name: str, sources: list[str]) -> Object:
     elif name == "row_id":
         schema["pattern"] = "^[0-9a-f]{24}$"
     elif name == "file_id":
-        schema["pattern"] = "^[0-9a-f]{16}(-[0-9]{1,9})?$"
+        schema["pattern"] = "^[0-9a-f]{16}([-.][0-9]{1,9})?$"
     return {"name": name, "in": "path", "required": True, "schema": schema}

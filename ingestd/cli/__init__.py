@@ -168,8 +168,8 @@ def infer(
 
 @app.command()
 def files(
-    file_id: Annotated[
-        str | None, typer.Argument(metavar="[FILE_ID]", help="Everything about one file")
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="Everything about one: id, name or path")
     ] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -182,8 +182,8 @@ def files(
     """List the files of the ledger, newest first."""
     from ingestd.cli.files import FileFilter, show_file, show_files
 
-    if file_id is not None:
-        raise typer.Exit(show_file(config, file_id, as_json=as_json))
+    if file is not None:
+        raise typer.Exit(show_file(config, file, as_json=as_json))
     raise typer.Exit(
         show_files(config, FileFilter(source, tuple(state or ()), limit), as_json=as_json)
     )
@@ -195,7 +195,8 @@ def errors(
     as_json: JsonOption = False,
     source: SourceFilter = None,
     file: Annotated[
-        str | None, typer.Option("--file", "-f", metavar="NAME_OR_ID", help="Only of this file")
+        str | None,
+        typer.Option("--file", "-f", metavar="FILE", help="Only of this: id, name or path"),
     ] = None,
     limit: LimitOption = 20,
 ) -> None:
@@ -245,7 +246,7 @@ def forget(file: FileArgument, config: ConfigOption = None, as_json: JsonOption 
 @app.command()
 def replay(
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE_ID|NAME]", help="A loaded file; or use --source")
+        str | None, typer.Argument(metavar="[FILE]", help="A loaded one: id, name or path")
     ] = None,
     source: Annotated[
         str | None, typer.Option("--source", "-s", metavar="NAME", help="All files of this source")

@@ -22,7 +22,7 @@ from ingestd.cli.screen import (
 from ingestd.config.reading import read, require
 from ingestd.errors import ExitCode
 from ingestd.export.json_text import to_json
-from ingestd.ledger import FILES, SOURCES
+from ingestd.ledger import SOURCES, find_files
 from ingestd.mongo import Document, Mongo
 from ingestd.rejects import ERRORS
 
@@ -34,7 +34,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ErrorFilter:
-    """Which rejections, and how many of them. ``file`` is a name or a file id."""
+    """Which rejections, and how many of them. ``file``: an id, a name or a path."""
 
     source: str | None
     file: str | None
@@ -58,8 +58,12 @@ def show_errors(location: Path | None, wanted: ErrorFilter, *, as_json: bool) ->
 
 
 async def find_errors(mongo: Mongo, wanted: ErrorFilter) -> list[Document]:
-    """The newest, file by file. One query per source: that is what there is an index for."""
-    files = None if wanted.file is None else await _file_ids(mongo, wanted)
+    """The newest, file by file. One query per source: that is what there is an index for.
+
+    Raises:
+        UnknownFile: no file is called so.
+    """
+    files = None if wanted.file is None else await _file_ids(mongo, wanted.file)
     names = await _source_names(mongo) if wanted.source is None else [wanted.source]
     found: list[Document] = []
     for name in names:
@@ -80,11 +84,10 @@ def _file_by_file(found: list[Document]) -> list[Document]:
     return sorted(found, key=lambda one: (first_seen[one["file_id"]], one["row"]))
 
 
-async def _file_ids(mongo: Mongo, wanted: ErrorFilter) -> list[str]:
-    matches = await mongo.find(
-        FILES, {"$or": [{"_id": wanted.file}, {"name": wanted.file}]}, projection={"_id": 1}
-    )
-    return [document["_id"] for document in matches]
+async def _file_ids(mongo: Mongo, file: str) -> list[str]:
+    """Rejections are those of a content, whichever of its files is asked for."""
+    found = await find_files(mongo, file)
+    return [entry.get("duplicate_of") or entry["_id"] for entry in found]
 
 
 async def _source_names(mongo: Mongo) -> list[str]:

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.text import Text
 
 from ingestd.api.files import as_file
-from ingestd.cli.endings import show_error
 from ingestd.cli.reading import ask_mongo, named_source
 from ingestd.cli.screen import (
     Column,
@@ -27,7 +26,7 @@ from ingestd.cli.screen import (
 from ingestd.config.reading import read, require
 from ingestd.errors import ExitCode
 from ingestd.export.json_text import to_json
-from ingestd.ledger import FILES, name_of
+from ingestd.ledger import FILES, find_file, name_of
 from ingestd.mongo import Document, Mongo
 from ingestd.records import FileState
 
@@ -59,7 +58,7 @@ class FileFilter:
 def show_files(location: Path | None, wanted: FileFilter, *, as_json: bool) -> int:
     """List files, newest first."""
     settings, sources = require(read(location))
-    found = ask_mongo(settings, partial(find_files, wanted=wanted))
+    found = ask_mongo(settings, partial(list_files, wanted=wanted))
     if not found and wanted.source is not None:
         named_source(wanted.source, sources)
     if as_json:
@@ -82,30 +81,23 @@ def show_listed(console: Console, rows: Sequence[Sequence[Text | str]]) -> None:
             console.print(Text(f"{file_id}  {why}"))
 
 
-async def find_files(mongo: Mongo, wanted: FileFilter) -> list[Document]:
+async def list_files(mongo: Mongo, wanted: FileFilter) -> list[Document]:
     """The newest ones."""
     return await mongo.find(
         FILES, wanted.as_match(), sort=[("processed_at", -1), ("_id", -1)], limit=wanted.limit
     )
 
 
-def show_file(location: Path | None, file_id: str, *, as_json: bool) -> int:
-    """Everything about one file."""
+def show_file(location: Path | None, file: str, *, as_json: bool) -> int:
+    """Everything about one file; raises UnknownFile, ActionRefused."""
     settings, _ = require(read(location))
-    found = ask_mongo(settings, partial(_find_one, file_id=file_id))
-    if found is None:
-        show_error(stderr(), f"there is no file {file_id}", "see `ingestd files` for what there is")
-        return ExitCode.FAILED
+    found = ask_mongo(settings, partial(find_file, text=file))
     document = json.loads(to_json(as_file(found)))
     if as_json:
         show_json(document)
     else:
         _show_fields(document)
     return ExitCode.OK
-
-
-async def _find_one(mongo: Mongo, file_id: str) -> Document | None:
-    return await mongo.find_one(FILES, {"_id": file_id})
 
 
 def _show_fields(document: Mapping[str, Any]) -> None:

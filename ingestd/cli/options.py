@@ -14,7 +14,7 @@ ConfigOption = Annotated[
 ]  # fmt: skip
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs")]
 FileArgument = Annotated[
-    str, typer.Argument(metavar="FILE_ID|NAME", help="A file, as `ingestd files` lists it")
+    str, typer.Argument(metavar="FILE", help="Its id, a name that it has or had, or a path to it")
 ]
 SourceFilter = Annotated[
     str | None, typer.Option("--source", "-s", metavar="NAME", help="Only of this source")

@@ -43,11 +43,16 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def closest(name: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
-    """The known name that is most like ``name``, in any case; None where none is close."""
+def alike(name: str, known: Iterable[str], likeness: float = 0.65, most: int = 3) -> list[str]:
+    """The known names that are most like ``name``, in any case; none where none is close."""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=likeness)
-    return by_lower[found[0]] if found else None
+    found = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=likeness)
+    return [by_lower[one] for one in found]
+
+
+def closest(name: str, known: Iterable[str], likeness: float = 0.65) -> str | None:
+    """The one that is most like it."""
+    return next(iter(alike(name, known, likeness, most=1)), None)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

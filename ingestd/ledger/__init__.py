@@ -19,9 +19,11 @@ from ingestd.ledger.entry import (
     now,
     path_fields,
     path_in,
+    tries,
 )
 from ingestd.ledger.leases import THIS_PROCESS, Leases, Owner, name_of
 from ingestd.ledger.ledger import BY_STATE, COLLECTIONS, Commit, Ending, Ledger
+from ingestd.ledger.lookup import find_file, find_files
 from ingestd.ledger.pauses import PAUSES, Pauses
 from ingestd.ledger.trail import TRAIL, Asking, Trail
 
@@ -51,8 +53,11 @@ __all__ = [
     "as_claimed",
     "as_counts",
     "count_fields",
+    "find_file",
+    "find_files",
     "name_of",
     "now",
     "path_fields",
     "path_in",
+    "tries",
 ]

@@ -6,24 +6,22 @@ off is taken up again by the same command, or by a daemon once the lease of who 
 """
 
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
 from pathlib import Path
 
-from ingestd.errors import ActionRefused, UnknownFile
+from ingestd.errors import ActionRefused
 from ingestd.ledger.entry import FILES, SOURCES, now, path_fields
 from ingestd.ledger.leases import Leases
+from ingestd.ledger.lookup import find_file
 from ingestd.mongo import Document, Mongo
 from ingestd.records import FileState
 
 _MOST_REMEMBERED = 100
 """Actions of one file."""
-
-_MOST_NAMED = 10
-"""Files of one name that are told, so that somebody can say which one is meant."""
 
 
 class Action(StrEnum):
@@ -57,22 +55,11 @@ class Actions:
         self._mongo = mongo
         self._leases = leases
 
-    async def find(self, text: str, sources: Iterable[str] = ()) -> Document:
-        """The entry of the file with that id, or of the one of these sources with that name.
-
-        Raises:
-            UnknownFile: there is none.
-            ActionRefused: there are several of that name.
-        """
-        named = {"source_name": {"$in": list(sources)}, "name": text, "duplicate_of": None}
-        found = await self._find({"_id": text}) or await self._find(named, limit=_MOST_NAMED)
-        if not found:
-            raise UnknownFile(f"there is no file {text}", "see `ingestd files` for what there is")
-        if len(found) > 1:
-            ids = ", ".join(entry["_id"] for entry in found)
-            count = len(found) if len(found) < _MOST_NAMED else f"{_MOST_NAMED} or more"
-            raise ActionRefused(f"{count} files are called {text}", f"say which one: {ids}")
-        return found[0]
+    async def find(self, text: str) -> Document:
+        """The entry of a file by its id, a name or a path; raises UnknownFile, ActionRefused."""
+        return await self._mongo.patiently(
+            "looking for a file", lambda: find_file(self._mongo, text)
+        )
 
     async def find_beside(
         self, file_id: str, states: Sequence[FileState]
@@ -170,7 +157,8 @@ class Actions:
             "doing": None, "duplicate_of": None,
         }  # fmt: skip
         remembered = {"$each": [asked.as_document()], "$slice": -_MOST_REMEMBERED}
-        change = {"$set": fields, "$push": {"actions": remembered}, "$inc": {"attempts": 1}}
+        counted = {"attempts": 1, "interventions": 1}
+        change = {"$set": fields, "$push": {"actions": remembered}, "$inc": counted}
         return await self._update(match, change)
 
     async def _update(self, match: Document, change: Document) -> Document | None:
@@ -178,9 +166,9 @@ class Actions:
             "writing the ledger", lambda: self._mongo.update_returning(FILES, match, change)
         )
 
-    async def _find(self, match: Document, limit: int = 0) -> list[Document]:
+    async def _find(self, match: Document) -> list[Document]:
         return await self._mongo.patiently(
-            "reading the ledger", lambda: self._mongo.find(FILES, match, limit=limit)
+            "reading the ledger", lambda: self._mongo.find(FILES, match)
         )
 
     async def _refuse(
@@ -188,14 +176,15 @@ class Actions:
     ) -> Document:  # fmt: skip
         entry = await self.find(identity)
         first, doing, name = entry.get("duplicate_of"), entry.get("doing"), entry["name"]
-        if first is not None:
-            raise ActionRefused(
-                f"{name} is a duplicate: nothing of it was loaded", f"the first one is {first}"
-            )
         if doing is not None:
             raise ActionRefused(
                 f"the {doing['action']} of {name} is under way",
                 f"if it was cut off: ingestd {doing['action']} {identity}",
+            )
+        if first is not None:
+            raise ActionRefused(
+                f"{name} is a duplicate: nothing of it was loaded",
+                f"file {first} has the same content",
             )
         allowed = " or ".join(states)
         raise ActionRefused(

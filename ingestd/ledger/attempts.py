@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from ingestd.ledger.claim import START, Claim, Verdict, Wanted
+from ingestd.ledger.earlier import keep_earlier
 from ingestd.ledger.entry import (
     FILES,
     as_claimed,
@@ -56,8 +57,11 @@ class Attempts:
     async def restart(self, one: Wanted, known: Document) -> Claim | None:
         """A new attempt at a file that ended without rows: its run gets a new place in time.
 
+        An earlier file of that content that was set aside is not forgotten.
+
         Failures count on while it is tried again by itself; who drops it again starts anew.
         """
+        await keep_earlier(self._mongo, known, one.found)
         change: Document = {
             **place_fields(one.found), "state": FileState.CLAIMED.value,
             "config_hash": one.config_hash, "finished_at": None, "error": None,

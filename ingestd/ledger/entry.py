@@ -40,6 +40,11 @@ def progress_fields(position: Position, counts: Counts) -> Document:
     return {"position": place, "rows_done": position.row, **count_fields(counts)}
 
 
+def tries(entry: Mapping[str, Any]) -> int:
+    """How often a file was tried: what people did with it has numbers among ``attempts``, too."""
+    return int(entry["attempts"]) - int(entry.get("interventions", 0))
+
+
 def path_fields(name: str, path: Path | None) -> Document:
     """A path as people read it; where that is not the path itself, its bytes, too."""
     if path is None:
@@ -84,6 +89,6 @@ def as_claimed(found: FoundFile, entry: Document) -> ClaimedFile:
         file_id=entry["_id"], source_name=found.source_name,
         name=displayable(found.name), path=found.path, stat=found.stat,
         sha256=entry["sha256"], processed_at=entry["processed_at"],
-        found_at=found.found_at, attempts=entry["attempts"], manifest=found.manifest,
-        replaces=entry.get("replaces"),
+        found_at=found.found_at, attempts=entry["attempts"], tries=tries(entry),
+        manifest=found.manifest, replaces=entry.get("replaces"),
     )  # fmt: skip

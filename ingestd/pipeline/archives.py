@@ -10,9 +10,8 @@ from ingestd.files import FILE_GONE, displayable
 from ingestd.pipeline.desk import Desk, Ended
 from ingestd.pipeline.errands import run_errand
 from ingestd.pipeline.unpack import Unpacked, clear
-from ingestd.records import Counts, FileResult, FileState, FoundFile
+from ingestd.records import SET_ASIDE, Counts, FileResult, FileState, FoundFile
 
-_NOT_LOADED = (FileState.FAILED, FileState.HELD)
 _SHOWN = 5
 
 
@@ -66,7 +65,7 @@ def _result(
     archive: FoundFile, results: Sequence[FileResult], moved_to: Path | None
 ) -> FileResult:  # fmt: skip
     """What became of the archive as a whole."""
-    bad = [result for result in results if result.state in _NOT_LOADED]
+    bad = [result for result in results if result.state in SET_ASIDE]
     loaded = FileState.LOADED if moved_to is None else FileState.ARCHIVED
     names = ", ".join(f"{result.name} ({result.message})" for result in bad[:_SHOWN])
     message = f"{len(bad)} of the {len(results)} files in it did not load: {names}"

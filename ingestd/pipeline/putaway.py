@@ -178,7 +178,7 @@ class PutAway:
             await self._require_mounted(target)
             report = {
                 "file": file.name, "source": file.source_name, "file_id": file.file_id,
-                "sha256": file.sha256, "attempts": file.attempts, "error_type": error["type"],
+                "sha256": file.sha256, "attempts": file.tries, "error_type": error["type"],
                 "message": error["message"], "hint": error["hint"],
                 "found_at": file.found_at.isoformat(),
             }  # fmt: skip

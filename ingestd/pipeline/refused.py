@@ -57,9 +57,7 @@ class RefusedRecords:
             self.close()
 
     def _nameless_file(self) -> BinaryIO:
-        return TemporaryFile(
-            dir=self._directory, prefix=".ingestd-", suffix=".tmp"
-        )
+        return TemporaryFile(dir=self._directory, prefix=".ingestd-", suffix=".tmp")
 
     def __iter__(self) -> Iterator[bytes]:
         for row in sorted((*self._in_memory, *self._on_disk)):

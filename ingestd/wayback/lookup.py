@@ -7,8 +7,12 @@ from ingestd.pipeline.desk import Desk
 
 
 async def find_file(desk: Desk, file: str) -> Document:
-    """The ledger entry of a file, by its id or its name; raises UnknownFile, ActionRefused."""
-    return await desk.ledger.actions.find(file, desk.sources)
+    """The ledger entry of a file, by its id, a name or a path.
+
+    Raises:
+        UnknownFile, ActionRefused: no file is called so, or not exactly one.
+    """
+    return await desk.ledger.actions.find(file)
 
 
 def source_of(desk: Desk, entry: Document) -> SourceSpec:

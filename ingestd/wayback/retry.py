@@ -1,7 +1,7 @@
 """``retry``: a file that failed or is held comes back to its inbox, where it is loaded again.
 
-Of a file that was to take the place of its own rows, and did not load, two entries tell: that of
-its content, which is loaded, and one *beside* it, which says where the file lies.
+Several files may have one content, of which the entry tells of one. Of each other one that did not
+load, or did not take the place of its own rows, an entry *beside* it says where the file lies.
 """
 
 import os
@@ -13,12 +13,12 @@ from ingestd.errors import ActionRefused, FileUnavailable
 from ingestd.ledger import Action, Asked, path_fields, path_in
 from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
-from ingestd.records import COMMITTED, FileState
+from ingestd.records import COMMITTED, SET_ASIDE, UNFINISHED, FileState
 from ingestd.wayback.hand import in_hand
 from ingestd.wayback.inbox import bring_back, find_way_back
 from ingestd.wayback.lookup import find_file, source_of
 
-_STATES = (FileState.FAILED, FileState.HELD)
+_ENDED = [state for state in FileState if state not in UNFINISHED]
 
 
 async def retry(desk: Desk, file: str, by: str, *, ignores_budget: bool = False) -> Document:
@@ -37,34 +37,34 @@ async def retry(desk: Desk, file: str, by: str, *, ignores_budget: bool = False)
     if beside is not None:
         return await _retry_beside(desk, beside, by, ignores_budget=ignores_budget)
     fields: Document = {"failures": 0, "retry_at": None, "ignores_budget": ignores_budget}
-    if entry["state"] in _STATES and not entry.get("doing"):
+    if entry["state"] in SET_ASIDE and not entry.get("doing"):
         place = await to_thread.run_sync(_find_free_way_back, desk, entry)
         fields |= path_fields("path", place)
     asked = Asked(Action.RETRY, by, {"ignores_budget": ignores_budget})
-    begun = await desk.ledger.actions.begin(entry["_id"], asked, _STATES, fields)
+    begun = await desk.ledger.actions.begin(entry["_id"], asked, SET_ASIDE, fields)
     return await finish_retry(desk, begun)
 
 
 async def _find_beside(desk: Desk, entry: Document) -> Document | None:
-    actions, first_id = desk.ledger.actions, entry.get("duplicate_of")
-    first = await actions.find(first_id) if first_id else entry
-    if first["state"] not in COMMITTED or not first.get("is_forgotten"):
-        return None
-    if first_id is None:
-        return await actions.find_beside(first["_id"], _STATES)
-    return entry if entry["state"] in _STATES else None
+    if entry.get("duplicate_of") is not None:
+        return entry if entry["state"] in SET_ASIDE else None
+    if entry["state"] in COMMITTED and entry.get("is_forgotten"):
+        return await desk.ledger.actions.find_beside(entry["_id"], SET_ASIDE)
+    return None
 
 
 async def _retry_beside(
     desk: Desk, beside: Document, by: str, *, ignores_budget: bool
 ) -> Document:  # fmt: skip
     """It is begun at the entry of the content, so that nobody claims the file meanwhile."""
-    actions, fields = desk.ledger.actions, {"ignores_budget": ignores_budget}
+    actions = desk.ledger.actions
     first = await actions.find(beside["duplicate_of"])
     if not first.get("doing"):
         await to_thread.run_sync(_find_free_way_back, desk, beside)
+    is_duplicate = first["state"] in COMMITTED and not first.get("is_forgotten")
+    fields: Document = {"ignores_budget": ignores_budget and not is_duplicate}
     asked = Asked(Action.RETRY, by, {**fields, "beside": beside["_id"]})
-    begun = await actions.begin(first["_id"], asked, COMMITTED, dict(fields))
+    begun = await actions.begin(first["_id"], asked, _ENDED, fields)
     return await finish_retry(desk, begun)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pipeline_world import InThread, World, csv, found, many, opened, source
 
-from ingestd.records import FileState
+from ingestd.records import SET_ASIDE, FileState
+from ingestd.wayback import retry
 
 GOOD = csv((1, 1.0, "a"), (2, 2.0, "b"), (3, 3.0, "c"))
 LONGER = GOOD + b"4,4.0,d\n"
@@ -69,11 +70,62 @@ async def test_a_file_that_grew_takes_the_place_of_its_shorter_self_where_that_i
     assert (first["state"], first["replaced_by"]) == ("undone", second["_id"])
 
 
-async def test_a_file_of_zero_bytes_is_set_aside_each_time_it_comes(world: World) -> None:
-    assert (await world.load("a.csv", b"")).state is FileState.FAILED
-    assert (await world.load("b.csv", b"")).state is FileState.FAILED
-    (entry,) = world.files
-    assert (entry["error"]["type"], entry["attempts"]) == ("empty_file", 2)
-    assert world.found("failed", "orders") == [
-        "a.csv", "a.csv.error.json", "b.csv", "b.csv.error.json",
+def set_aside(world: World) -> list[tuple[str, str, str]]:
+    """Name, state and place of what is listed as failed or held."""
+    return [
+        (entry["name"], entry["state"], Path(entry["archived_to"]).name)
+        for entry in world.files
+        if entry["state"] in SET_ASIDE
+    ]
+
+
+async def test_each_file_of_zero_bytes_is_listed_with_its_name_and_place(world: World) -> None:
+    for name in ("a.csv", "b.csv", "a.csv"):
+        assert (await world.load(name, b"")).state is FileState.FAILED
+    assert set_aside(world) == [
+        ("a.csv", "failed", "a.csv"), ("b.csv", "failed", "b.csv"), ("a.csv", "failed", "a-2.csv"),
     ]  # fmt: skip
+    first, second, last = world.files
+    assert {entry["error"]["type"] for entry in world.files} == {"empty_file"}
+    assert (first["duplicate_of"], second["duplicate_of"]) == (last["_id"], last["_id"])
+    assert world.found("failed", "orders") == [
+        "a-2.csv", "a-2.csv.error.json", "a.csv", "a.csv.error.json", "b.csv", "b.csv.error.json",
+    ]  # fmt: skip
+
+
+async def test_a_failed_file_stays_listed_when_its_content_loads_under_another_name(
+    world: World,
+) -> None:
+    await world.load("a.csv", b"id,note\n1,x\n")
+    mended = world.configured(source(schema={"id": "int64", "note": "string"}, validation_rules={}))
+    result = await mended.load("b.csv", b"id,note\n1,x\n")
+    assert result.state is FileState.ARCHIVED
+    assert set_aside(world) == [("a.csv", "failed", "a.csv")]
+
+
+async def test_a_failed_file_that_somebody_brings_back_by_hand_is_listed_once(
+    world: World,
+) -> None:
+    await world.load("a.csv", b"")
+    (world.root / "failed" / "orders" / "a.csv").rename(world.inbox / "a.csv")
+    await world.offer_inbox()
+    assert set_aside(world) == [("a.csv", "failed", "a.csv")]
+
+
+async def test_of_two_files_of_one_content_each_is_tried_again_by_itself(world: World) -> None:
+    strict = world.configured(source(errors={"max_rows": 0}))
+    content = csv((1, 1, "a"), (2, -2, "b"))
+    first, second = [await strict.load(name, content) for name in ("a.csv", "b.csv")]
+    assert first.file_id == second.file_id
+    back = await retry(strict.desk, "a.csv", "ada", ignores_budget=True)
+    assert (strict.found("inbox"), back["name"]) == (["orders/a.csv"], "a.csv")
+    assert set_aside(world) == [("b.csv", "held", "b.csv")]
+    ((result, _),) = await strict.offer_inbox()
+    assert result is not None
+    assert (result.state, result.name) == (FileState.ARCHIVED, "a.csv")
+    assert set_aside(world) == [("b.csv", "held", "b.csv")]
+    await retry(strict.desk, "b.csv", "ada")
+    ((result, _),) = await strict.offer_inbox()
+    assert result is not None
+    assert (result.state, result.name) == (FileState.DUPLICATE, "b.csv")
+    assert (set_aside(world), world.ids()) == ([], [1])

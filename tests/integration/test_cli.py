@@ -300,17 +300,20 @@ def test_files_and_errors_tell_what_happened(ingestd: Run, tmp_path: Path) -> No
     ingestd("load", write(tmp_path / "a.csv", "A-1,5", "A-2,-5"), "--source", "orders")
     (file,) = json.loads(ingestd("files", "--json").stdout)
     assert (file["name"], file["state"], file["success_count"]) == ("a.csv", "loaded", 1)
-    assert json.loads(ingestd("files", file["file_id"], "--json").stdout) == file
+    for called in (file["file_id"], "a.csv", file["path"]):
+        assert json.loads(ingestd("files", called, "--json").stdout) == file
     assert json.loads(ingestd("files", "--state", "failed", "--json").stdout) == []
     for asked in ((), ("--file", "a.csv"), ("--file", file["file_id"]), ("--source", "orders")):
         (error,) = json.loads(ingestd("errors", *asked, "--json").stdout)
         assert (error["line"], error["violations"][0]["value"]) == (3, "-5")
-    assert json.loads(ingestd("errors", "--file", "b.csv", "--json").stdout) == []
     assert "-5 is below min 0" in ingestd("errors").stdout
 
 
 def test_files_and_errors_know_what_does_not_exist(ingestd: Run) -> None:
-    assert ingestd("files", "0123456789abcdef").returncode == 1
+    for asked in (("files", "b.csv"), ("errors", "--file", "b.csv")):
+        done = ingestd(*asked)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "there is no file b.csv" in done.stderr
     for name in ("files", "errors"):
         done = ingestd(name, "--source", "oders")
         assert done.returncode == 2

@@ -11,7 +11,7 @@ from api_world import running
 from pipeline_world import World, csv, many, opened, source
 
 from ingestd.cli.errors import ErrorFilter, find_errors
-from ingestd.cli.files import FileFilter, find_files
+from ingestd.cli.files import FileFilter, list_files
 from ingestd.records import FileState
 from ingestd.visible import visible_runs
 from ingestd.wayback import dismiss, forget, replay, retry, undo
@@ -142,7 +142,7 @@ async def test_no_list_of_a_command_reads_more_the_longer_the_history_is(world: 
     with profiled(world) as operations:
         for states in ((), (FileState.FAILED,), tuple(FileState)):
             for name in (None, "orders"):
-                await find_files(world.mongo, FileFilter(name, states, 10))
+                await list_files(world.mongo, FileFilter(name, states, 10))
         for file in (None, "old-7.csv", f"{7:016x}"):
             await find_errors(world.mongo, ErrorFilter("orders", file, 10))
     require_short(operations)

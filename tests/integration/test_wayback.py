@@ -1,5 +1,6 @@
 """What people do with files that have ended: retry, undo, forget."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from pipeline_world import InThread, World, csv, many, opened, source
 
+from ingestd.api.files import as_file
 from ingestd.config.source import SourceSpec
 from ingestd.errors import ActionRefused, FileUnavailable, UnknownFile
 from ingestd.ledger import Action, Asked
@@ -232,6 +234,16 @@ async def test_forgotten_content_that_changes_while_it_is_tried_waits_in_the_inb
     assert (entry["state"], len(world.ids())) == ("archived", 1000)
     assert (await world.offer_inbox())[0][0] is not None
     assert len(world.ids()) == 1002
+
+
+async def test_what_people_do_with_a_file_is_no_attempt_to_load_it(world: World) -> None:
+    await world.load("a.csv", b"")
+    await dismiss(world.desk, "a.csv", "ada", reason="tests")
+    back = as_file(await retry(world.desk, "a.csv", "ada"))
+    assert back["attempts"] == 1
+    await world.offer_inbox()
+    report = (world.root / "failed" / "orders" / "a.csv.error.json").read_text()
+    assert json.loads(report)["attempts"] == as_file(world.files[0])["attempts"] == 2
 
 
 # dismiss and receipt

@@ -103,6 +103,18 @@ def is_back_beside(world: World) -> None:
     assert len(world.ids()) == 91
 
 
+async def fail_under_another_name(world: World) -> None:
+    await world.load("c.csv", b"id\n1\n")
+
+
+def is_one_of_two_back(world: World) -> None:
+    assert entry_of(world)["state"] == "undone"
+    (other,) = (file for file in world.files if file["name"] == "c.csv")
+    assert (other["state"], other.get("doing")) == ("failed", None)
+    assert world.found("inbox", "orders") == ["a.csv"]
+    assert world.found("failed", "orders") == ["c.csv", "c.csv.error.json"]
+
+
 async def retry_unless_it_is_back(desk: Desk) -> None:
     with suppress(ActionRefused):
         await retry(desk, "a.csv", "ada")
@@ -115,6 +127,9 @@ DEEDS = {
     "retry": Deed(partial(retry, file="a.csv", by="ada"), is_back, b"id\n1\n"),
     "retry of what was forgotten": Deed(
         retry_unless_it_is_back, is_back_beside, prepare=fail_again
+    ),
+    "retry of one of two": Deed(
+        retry_unless_it_is_back, is_one_of_two_back, b"id\n1\n", prepare=fail_under_another_name
     ),
     "forget": Deed(partial(forget, file="a.csv", by="ada"), is_forgotten),
 }
