@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from pickle import PickleBuffer
 from typing import Any, NamedTuple, SupportsIndex
 
@@ -77,13 +77,23 @@ class FoundFile:
     """The side file that tells what it holds, and goes where it goes."""
     replaces: str | None = None
     """The id of the file in whose place it is to be seen."""
+    ignores_budget: bool = False
+    """However many of its rows are refused, it is to be loaded."""
     name_in_archive: str | None = None
     """Of a file that was unpacked from an archive of several: ``a.zip/2024/may.csv``."""
+    directory: str = ""
+    """Where it was dropped, below the fixed part of its source's pattern; nothing: right there, or
+    elsewhere."""
 
     @property
     def name(self) -> str:
         """What people know it by."""
         return self.name_in_archive or self.path.name
+
+    @property
+    def name_in_source(self) -> str:
+        """What tells it from the other files of its source, and not from its other versions."""
+        return str(PurePosixPath(self.directory, self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +239,7 @@ class ClaimedFile:
     """How often it was tried so far."""
     manifest: Path | None = None
     replaces: str | None = None
+    name_in_source: str = ""
 
 
 class Violation(NamedTuple):

@@ -294,15 +294,19 @@ def replace(
     archive: Annotated[
         bool, typer.Option("--archive", help="Move it to archive or failed, as the daemon does")
     ] = False,
+    ignore_budget: Annotated[
+        bool, typer.Option("--ignore-budget", help="However many of its rows are refused")
+    ] = False,
 ) -> None:
     """Load a corrected file in the place of a loaded one.
 
     Readers see the old rows until all new ones are stored, and never both. When the new file does
     not load, the old one stays.
     """
-    from ingestd.cli.replace import replace_file
+    from ingestd.cli.replace import ReplaceOptions, replace_file
 
-    raise typer.Exit(replace_file(config, file, new_file, is_archiving=archive, as_json=as_json))
+    options = ReplaceOptions(archive, ignore_budget, as_json)
+    raise typer.Exit(replace_file(config, file, new_file, options))
 
 
 @app.command()

@@ -56,6 +56,7 @@ class LoadOptions:
     as_json: bool
     replaces: str | None = None
     """The id of a file in whose place the rows are to be seen."""
+    ignores_budget: bool = False
 
 
 def load_files(
@@ -96,7 +97,7 @@ async def _load(
             await engine.prepare()
         if waiting.cancelled_caught:
             raise store_away(options.wait_s)
-        shot = OneShot(engine, source, options.wait_s, options.replaces)
+        shot = OneShot(engine, source, options.wait_s, options.replaces, options.ignores_budget)
         with open_display(stderr(), is_plain=options.is_verbose) as display:
             await shot.run(paths, display)
     return shot

@@ -3,6 +3,7 @@
 How it is shown is left to ``progress.py``.
 """
 
+import os
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from ingestd.ledger import now
 from ingestd.pipeline import Pipeline
 from ingestd.pipeline.job import FileJob
 from ingestd.records import Counts, FileResult, FileState, FoundFile
+from ingestd.watch.patterns import compile_pattern, directory_below
 
 _LOOK_EVERY_S = 0.125
 _BUSY_S = 0.5
@@ -90,6 +92,7 @@ class OneShot:
     """How long MongoDB may be away before this gives up."""
     replaces: str | None = None
     """The id of a file in whose place the rows are to be seen."""
+    ignores_budget: bool = False
     ended: dict[Path, Ended] = field(default_factory=dict)
     stopped_by: signal.Signals | None = None
     _at_work: dict[Path, _AtWork] = field(default_factory=dict)
@@ -132,10 +135,7 @@ class OneShot:
         while path not in self.ended:
             async with turns:
                 try:
-                    manifest = self.source.manifest_of(path)
-                    found = FoundFile(
-                        self.source.name, path, look(path), now(), manifest, self.replaces
-                    )
+                    found = self._find(path)
                 except FileUnavailable as error:
                     self.ended[path] = Ended(path, 0.0, None, error.message, error.hint)
                     return
@@ -144,6 +144,14 @@ class OneShot:
                 await at_work.answered.wait()
             if path not in self.ended:
                 await anyio.sleep(_BUSY_S)
+
+    def _find(self, path: Path) -> FoundFile:
+        pattern = compile_pattern(self.source.file_pattern, self.engine.settings.paths.inbox)
+        return FoundFile(
+            self.source.name, path, look(path), now(), self.source.manifest_of(path),
+            self.replaces, self.ignores_budget,
+            directory=directory_below(os.path.realpath(pattern.base), path),
+        )  # fmt: skip
 
     def _file_done(
         self, found: FoundFile, result: FileResult | None, retry_after_s: float | None

@@ -1,5 +1,6 @@
 """``ingestd replace``: a corrected file in the place of a loaded one."""
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,14 +12,21 @@ _WAIT_S = 30.0
 """For MongoDB, as ``ingestd load`` does."""
 
 
-def replace_file(
-    location: Path | None, file: str, new_file: Path, *, is_archiving: bool, as_json: bool
-) -> int:
+@dataclass(frozen=True, slots=True)
+class ReplaceOptions:
+    """What the command line asked for."""
+
+    is_archiving: bool
+    ignores_budget: bool
+    as_json: bool
+
+
+def replace_file(location: Path | None, file: str, new_file: Path, asked: ReplaceOptions) -> int:
     """Load the new file; returns the exit code of ``ingestd load``."""
     begin = partial(begin_replace, file=file, by=operator(), new_file=new_file)
     entry = at_desk(location, begin)
     options = LoadOptions(
-        is_archiving=is_archiving, wait_s=_WAIT_S, is_verbose=False, as_json=as_json,
-        replaces=entry["_id"],
+        is_archiving=asked.is_archiving, wait_s=_WAIT_S, is_verbose=False, as_json=asked.as_json,
+        replaces=entry["_id"], ignores_budget=asked.ignores_budget,
     )  # fmt: skip
     return load_files(location, entry["source_name"], [new_file], options)

@@ -258,6 +258,11 @@ class LoadSpec(Section):
     """``add``: stored as strings; ``rescue``: kept together in the column ``_extra``."""
     on_missing_column: Literal["fail", "null"] = "fail"
 
+    @property
+    def replaces_versions(self) -> bool:
+        """Of the files of one name, only the one that arrived last may be seen."""
+        return self.mode == "insert" and self.on_changed_file == "replace"
+
 
 class ErrorSpec(Section):
     """How much may be wrong, and how often a file is tried again."""

@@ -69,7 +69,7 @@ class Attempts:
             "failures": known["failures"] if known.get("retry_at") else 0,
             **path_fields("archived_to", None), "is_put_away": False, "retry_at": None,
             "replaced_by": None, "has_rows": False, "is_forgotten": False, "replayed": None,
-            "replaces": one.found.replaces,
+            "replaces": one.found.replaces or _intended(known),
         }  # fmt: skip
         fresh = await self._begin_run(known, change)
         return None if fresh is None else self._claim(one, known, fresh, is_stale=True)
@@ -80,7 +80,7 @@ class Attempts:
         return Claim(
             Verdict.LOAD, as_claimed(one.found, fresh), Position(**fresh["position"]),
             as_counts(fresh), is_stale=is_stale, failures=fresh["failures"],
-            ignores_budget=fresh.get("ignores_budget", False),
+            ignores_budget=one.found.ignores_budget or fresh.get("ignores_budget", False),
             taken_from=self._leases.other(known.get("owner")),
         )  # fmt: skip
 
@@ -117,6 +117,12 @@ class Attempts:
         return await self._mongo.patiently(
             "taking up a file", lambda: self._mongo.update_returning(FILES, match, change)
         )
+
+
+def _intended(known: Document) -> str | None:
+    """Whom a file was to replace that did not load: it still is when it comes again."""
+    has_failed = known["state"] in (FileState.FAILED, FileState.HELD)
+    return known.get("replaces") if has_failed else None
 
 
 def _stale(known: Document) -> Document:

@@ -88,7 +88,7 @@ def end_of(one: Wanted, known: Document) -> Claim | None:
     if is_committed and not known.get("is_forgotten"):
         return Claim(Verdict.DUPLICATE, as_claimed(found, known), state=state)
     if is_committed and not one.is_tried:
-        ignores_budget = known.get("ignores_budget", False)
+        ignores_budget = found.ignores_budget or known.get("ignores_budget", False)
         return Claim(Verdict.TRY, as_claimed(found, known), ignores_budget=ignores_budget)
     return None
 

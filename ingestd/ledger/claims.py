@@ -94,7 +94,11 @@ class Claims:
         entries = await self._runs.record(wanted[0].found.source_name, len(wanted), record)
         ours = {entry["_id"]: entry for entry in entries}
         return {
-            one: Claim(Verdict.LOAD, as_claimed(one.found, ours[one.file_id]))
+            one: Claim(
+                Verdict.LOAD,
+                as_claimed(one.found, ours[one.file_id]),
+                ignores_budget=one.found.ignores_budget,
+            )
             for one in wanted
             if one.file_id in ours
         }

@@ -65,6 +65,7 @@ def place_fields(found: FoundFile) -> Document:
     """Where the file lies."""
     return {
         "name": displayable(found.name),
+        "name_in_source": displayable(found.name_in_source),
         **path_fields("path", found.path),
         **(path_fields("manifest", found.manifest) if found.manifest else {}),
         "size": found.stat.size_bytes,
@@ -91,4 +92,5 @@ def as_claimed(found: FoundFile, entry: Document) -> ClaimedFile:
         sha256=entry["sha256"], processed_at=entry["processed_at"],
         found_at=found.found_at, attempts=entry["attempts"], tries=tries(entry),
         manifest=found.manifest, replaces=entry.get("replaces"),
+        name_in_source=displayable(found.name_in_source),
     )  # fmt: skip

@@ -31,6 +31,7 @@ from ingestd.ledger.leases import LEASES, THIS_PROCESS, Leases, Owner, taken
 from ingestd.ledger.pauses import PAUSES, Pauses
 from ingestd.ledger.runs import Runs
 from ingestd.ledger.trail import TRAIL
+from ingestd.ledger.versions import BY_NAME, Versions
 from ingestd.mongo import Document, Mongo
 from ingestd.records import COMMITTED, NO_DRIFT, ClaimedFile, Counts, Drift, FileState, Position
 
@@ -38,7 +39,7 @@ BY_STATE = ("source_name", "state", "processed_at", "_id")
 _INDEXES = (
     ("source_name", "processed_at", "_id"),
     BY_STATE,
-    ("source_name", "name", "state"),
+    BY_NAME,
     ("name", "processed_at", "_id"),
     ("state", "processed_at", "_id"),
     ("processed_at", "_id"),
@@ -105,6 +106,7 @@ class Ledger:
         self.duplicates = Duplicates(mongo, self.leases, runs, is_there)
         self.actions = Actions(mongo, self.leases)
         self.pauses = Pauses(mongo)
+        self.versions = Versions(mongo)
         self.archives = Archives(mongo, self.leases)
         self._attempts = Attempts(mongo, self.leases, runs)
         self._commits: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -191,26 +193,12 @@ class Ledger:
         """Files that are seen no more, and which one is seen instead: it may be this one."""
         file, replaced = commit.file, dict[str, str]()
         if commit.is_replacing:
-            match = {
-                "source_name": file.source_name, "name": file.name, "_id": {"$ne": file.file_id}
-            }  # fmt: skip
-            versions = [(file.processed_at, file.file_id), *await self._find_versions(match)]
+            versions = [(file.processed_at, file.file_id), *await self.versions.others(file)]
             *older, (_, newest) = sorted(versions)
             replaced = {identity: newest for _, identity in older}
-        if file.replaces is not None:
-            named = await self._find_versions({"_id": file.replaces})
-            replaced |= {identity: file.file_id for _, identity in named}
+        if file.replaces is not None and await self.versions.is_seen(file.replaces):
+            replaced[file.replaces] = file.file_id
         return replaced
-
-    async def _find_versions(self, match: Document) -> list[tuple[datetime, str]]:
-        """Those of these files that can be seen: their runs and ids."""
-        found = await self._mongo.patiently(
-            "finding earlier versions",
-            lambda: self._mongo.find(
-                FILES, {**match, "state": {"$in": _COMMITTED}}, projection={"processed_at": 1}
-            ),
-        )
-        return [(version["processed_at"], version["_id"]) for version in found]
 
     # endings
 

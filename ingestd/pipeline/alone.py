@@ -77,6 +77,8 @@ class Alone:
 
     async def _set_duplicate_aside(self, claimed: Claimed) -> Ended:
         is_failure = claimed.source.load.on_duplicate_file == "fail"
+        if claimed.file.found.replaces is not None:  # nothing was replaced
+            is_failure = True
         state = FileState.FAILED if is_failure else FileState.DUPLICATE
         message = f"the same content was loaded before, as file {claimed.claim.file.file_id}"
         error = {"type": "duplicate_file", "message": message, "hint": "nothing was loaded"}

@@ -46,7 +46,9 @@ async def commit_all(desk: Desk, jobs: Sequence[FileJob]) -> list[Committed | Ex
     targets = await desk.put_away.archive_targets([job.file for job in jobs])
     states = await desk.ledger.commit_all(
         [
-            Commit(job.file, job.counts, target, job.is_replacing, job.layout.drift)
+            Commit(
+                job.file, job.counts, target, job.source.load.replaces_versions, job.layout.drift
+            )
             for job, target in zip(jobs, targets, strict=True)
         ]
     )

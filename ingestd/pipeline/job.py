@@ -61,12 +61,6 @@ class FileJob:
                 self.position = self.layout.chunks[done - 1].end
 
     @property
-    def is_replacing(self) -> bool:
-        """Of the files of that name, only the one that arrived last may be seen."""
-        load = self.source.load
-        return load.mode == "insert" and load.on_changed_file == "replace"
-
-    @property
     def is_complete(self) -> bool:
         """Every row of the file is durable."""
         return self.position.row == self.layout.row_count

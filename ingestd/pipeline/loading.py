@@ -25,6 +25,11 @@ from ingestd.records import NO_DRIFT, ClaimedFile, FileLayout, FileResult
 from ingestd.refine import Repeats
 from ingestd.validate import unique_columns
 
+_IN_ITS_PLACE = (
+    "{0}. What it was to replace stays, until `ingestd replace {1} FILE` brings this file or a "
+    "mended one, or `ingestd retry {2}` what lies in failed/; any other drop would load beside it"
+)
+
 
 @dataclass(slots=True)
 class Loading:
@@ -140,6 +145,8 @@ class Loading:
         """Set a file aside, or leave it for another try, as the policy says."""
         file, desk = claim.file, self.desk
         reaction, told = reaction_to(error), describe(error)
+        if file.replaces is not None:
+            told["hint"] = _IN_ITS_PLACE.format(told["hint"], file.replaces, file.file_id)
         if reaction.state is None:
             raise error
         if reaction.error_type == "internal_error":

@@ -91,6 +91,14 @@ def compile_pattern(file_pattern: str, inbox: Path) -> Pattern:
     )
 
 
+def directory_below(base: str, path: Path) -> str:
+    """The directory of a path, as seen from ``base``; nothing if that is it, or not above it."""
+    if not path.is_relative_to(base):
+        return ""
+    directory = str(path.relative_to(base).parent)
+    return "" if directory == "." else directory
+
+
 def compile_names(patterns: Iterable[str]) -> NameTest:
     """A test for names that fit any of the patterns."""
     joined = "|".join(fnmatch.translate(pattern) for pattern in patterns)

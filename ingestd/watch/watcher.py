@@ -25,7 +25,7 @@ from ingestd.records import FoundFile
 from ingestd.watch.arrivals import Arrivals, HasRoom, always
 from ingestd.watch.findings import Outlook
 from ingestd.watch.listener import Listener
-from ingestd.watch.patterns import Pattern, compile_names, compile_pattern
+from ingestd.watch.patterns import Pattern, compile_names, compile_pattern, directory_below
 from ingestd.watch.problems import PathProblem
 from ingestd.watch.scanner import Scanner
 from ingestd.watch.settle import Look, look_closely
@@ -182,8 +182,11 @@ class Watcher:
         if not self._arrivals.judge(file, seen, at):
             return None
         marker = self._marker_of(file.source_name, path)
-        manifest = marker if self._feeds[file.source_name].has_manifests else None
-        return FoundFile(file.source_name, path, seen.stat, datetime.now(UTC), manifest)
+        feed = self._feeds[file.source_name]
+        return FoundFile(
+            file.source_name, path, seen.stat, datetime.now(UTC),
+            marker if feed.has_manifests else None, directory=directory_below(feed.base, path),
+        )  # fmt: skip
 
     def _marker_of(self, source_name: str, path: Path) -> Path | None:
         suffix = self._feeds[source_name].done_marker

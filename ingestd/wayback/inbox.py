@@ -14,8 +14,15 @@ from ingestd.watch.patterns import compile_pattern
 from ingestd.wayback.lookup import source_of
 
 
+def base_of(desk: Desk, source: SourceSpec) -> str:
+    """The directory below which the files of a source are found, without links."""
+    pattern = compile_pattern(source.file_pattern, desk.settings.paths.inbox)
+    return os.path.realpath(pattern.base)
+
+
 def find_way_back(desk: Desk, entry: Document) -> Path:
-    """Where the file is to lie: where it was dropped, or in the inbox if it came in an archive.
+    """Where the file is to lie: where it was dropped, or in the inbox if it came in an archive, or
+    was given by hand to replace another.
 
     Raises:
         ActionRefused: nobody would find it there.
@@ -24,16 +31,24 @@ def find_way_back(desk: Desk, entry: Document) -> Path:
     source, paths = source_of(desk, entry), desk.settings.paths
     pattern = compile_pattern(source.file_pattern, paths.inbox)
     assert place is not None
-    if place.is_relative_to(paths.unpacked):
-        place = pattern.base / place.name
-    if not place.is_relative_to(pattern.base) or not pattern.matches(
-        place.relative_to(pattern.base).parts
-    ):
+    base = Path(base_of(desk, source))  # a place that was found has no links in it
+    is_replacement = entry.get("replaces") is not None and lies_at is not None
+    if place.is_relative_to(paths.unpacked) or (is_replacement and not place.is_relative_to(base)):
+        place = base / place.name
+    if not place.is_relative_to(base) or not pattern.matches(place.relative_to(base).parts):
         raise ActionRefused(
             f"{entry['name']} came from a place that source {source.name} does not watch",
-            f"ingestd load '{lies_at or place}' --source {source.name}",
+            how_to_load(entry),
         )
     return place
+
+
+def how_to_load(entry: Document) -> str:
+    """The command that loads a file from where it lies."""
+    lies_at = path_in(entry, "archived_to") or path_in(entry, "path")
+    if entry.get("replaces") is not None:
+        return f"ingestd replace {entry['replaces']} '{lies_at}' (--ignore-budget)"
+    return f"ingestd load '{lies_at}' --source {entry['source_name']}"
 
 
 def bring_back(source: SourceSpec, lies_at: Path | None, place: Path) -> None:

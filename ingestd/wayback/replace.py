@@ -23,7 +23,8 @@ async def begin_replace(desk: Desk, file: str, by: str, new_file: Path) -> Docum
     Also when that one has taken its place, and a crash kept it from being put away.
 
     Raises:
-        UnknownFile, ActionRefused: it is not loaded, or its rows have replaced others.
+        UnknownFile, ActionRefused: it is not loaded, its rows have replaced others, or the new
+            content is loaded already.
         FileUnavailable: the new one cannot be read.
     """
     entry = await find_file(desk, file)
@@ -32,18 +33,35 @@ async def begin_replace(desk: Desk, file: str, by: str, new_file: Path) -> Docum
             f"the rows of {entry['name']} replaced others, which are not kept",
             "load the corrected file: its rows win over those of the same key",
         )
-    if await _is_cut_off(desk, entry, new_file):
+    new = await to_thread.run_sync(_id_of, entry["source_name"], new_file)
+    if await _is_cut_off(desk, entry, new):
         return entry
+    await _require_new(desk, entry, new)
     asked = Asked(Action.REPLACE, by, {"new_name": displayable(new_file.name)})
     noted = await desk.ledger.actions.note(entry["_id"], asked, COMMITTED, {})
     desk.events.action_done(Action.REPLACE, noted)
     return noted
 
 
-async def _is_cut_off(desk: Desk, entry: Document, new_file: Path) -> bool:
+def _id_of(source_name: str, file: Path) -> str:
+    return file_id(source_name, digest_of(file, look(file)))
+
+
+async def _is_cut_off(desk: Desk, entry: Document, new: str) -> bool:
     """Whether the new file has replaced it, and there is still something to be done."""
-    newer: str | None = entry.get("replaced_by")
-    if newer is None or (await desk.ledger.actions.find(newer))["is_put_away"]:
-        return False
-    sha256 = await to_thread.run_sync(lambda: digest_of(new_file, look(new_file)))
-    return file_id(entry["source_name"], sha256) == newer
+    is_new = entry.get("replaced_by") == new
+    return is_new and not (await desk.ledger.actions.find(new))["is_put_away"]
+
+
+async def _require_new(desk: Desk, entry: Document, new: str) -> None:
+    """Raises ActionRefused when that content is loaded already, and nobody forgot it since."""
+    if not await desk.ledger.versions.is_seen(new):
+        return
+    known = await desk.ledger.actions.find(new)
+    if new == entry["_id"] or not known.get("is_forgotten"):
+        raise ActionRefused(
+            f"the new file has the content of {known['name']} ({new}), which is loaded already",
+            f"nothing is replaced; if only that one is to stay: ingestd undo {entry['_id']}"
+            if new != entry["_id"]
+            else "nothing is replaced; is it the right file?",
+        )

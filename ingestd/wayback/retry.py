@@ -10,12 +10,14 @@ from pathlib import Path
 from anyio import to_thread
 
 from ingestd.errors import ActionRefused, FileUnavailable
-from ingestd.ledger import Action, Asked, path_fields, path_in
+from ingestd.files import look
+from ingestd.ledger import Action, Asked, as_claimed, path_fields, path_in
 from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
-from ingestd.records import COMMITTED, SET_ASIDE, UNFINISHED, FileState
+from ingestd.records import COMMITTED, SET_ASIDE, UNFINISHED, FileState, FoundFile
+from ingestd.watch.patterns import directory_below
 from ingestd.wayback.hand import in_hand
-from ingestd.wayback.inbox import bring_back, find_way_back
+from ingestd.wayback.inbox import base_of, bring_back, find_way_back, how_to_load
 from ingestd.wayback.lookup import find_file, source_of
 
 _ENDED = [state for state in FileState if state not in UNFINISHED]
@@ -25,6 +27,7 @@ async def retry(desk: Desk, file: str, by: str, *, ignores_budget: bool = False)
     """Bring a file back to where it came from; whoever watches there loads it.
 
     One that came in an archive comes to the inbox by itself, if its source watches for its name.
+    One that was to replace another does so when it loads.
 
     ``ignores_budget``: however many of its rows are refused.
 
@@ -39,10 +42,42 @@ async def retry(desk: Desk, file: str, by: str, *, ignores_budget: bool = False)
     fields: Document = {"failures": 0, "retry_at": None, "ignores_budget": ignores_budget}
     if entry["state"] in SET_ASIDE and not entry.get("doing"):
         place = await to_thread.run_sync(_find_free_way_back, desk, entry)
+        await _require_newest(desk, entry, place)
+        await _require_seen(desk, entry)
         fields |= path_fields("path", place)
     asked = Asked(Action.RETRY, by, {"ignores_budget": ignores_budget})
     begun = await desk.ledger.actions.begin(entry["_id"], asked, SET_ASIDE, fields)
     return await finish_retry(desk, begun)
+
+
+async def _require_newest(desk: Desk, entry: Document, place: Path) -> None:
+    """Where a file takes the place of its older versions, a retry must not let it take a newer's.
+
+    Raises:
+        ActionRefused: a newer one was loaded since.
+    """
+    source, lies_at = source_of(desk, entry), path_in(entry, "archived_to") or place
+    if not source.load.replaces_versions:
+        return
+    stat = await to_thread.run_sync(look, lies_at)
+    directory = directory_below(base_of(desk, source), place)
+    found = FoundFile(source.name, place, stat, entry["discovered_at"], directory=directory)
+    newer = await desk.ledger.versions.newer(as_claimed(found, entry))
+    if newer is not None:
+        raise ActionRefused(
+            f"a newer {found.name_in_source} was loaded since, and this one would take its place",
+            f"if it is to: ingestd replace {newer} '{lies_at}'",
+        )
+
+
+async def _require_seen(desk: Desk, entry: Document) -> None:
+    """Raises ActionRefused when what the file was to replace is not seen any more."""
+    old = entry.get("replaces")
+    if old is None or await desk.ledger.versions.is_seen(old):
+        return
+    newer = (await desk.ledger.actions.find(old)).get("replaced_by")
+    entry = {**entry, "replaces": newer}
+    raise ActionRefused(f"{old}, which it was to replace, is not seen any more", how_to_load(entry))
 
 
 async def _find_beside(desk: Desk, entry: Document) -> Document | None:
@@ -60,7 +95,9 @@ async def _retry_beside(
     actions = desk.ledger.actions
     first = await actions.find(beside["duplicate_of"])
     if not first.get("doing"):
-        await to_thread.run_sync(_find_free_way_back, desk, beside)
+        await _require_newest(
+            desk, beside, await to_thread.run_sync(_find_free_way_back, desk, beside)
+        )
     is_duplicate = first["state"] in COMMITTED and not first.get("is_forgotten")
     fields: Document = {"ignores_budget": ignores_budget and not is_duplicate}
     asked = Asked(Action.RETRY, by, {**fields, "beside": beside["_id"]})

@@ -1,13 +1,15 @@
 """Files that come again, change, grow or go while they are loaded: each content is one entry."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pipeline_world import InThread, World, csv, found, many, opened, source
 
-from ingestd.records import SET_ASIDE, FileState
-from ingestd.wayback import retry
+from ingestd.errors import ActionRefused
+from ingestd.records import SET_ASIDE, FileState, FoundFile
+from ingestd.wayback import retry, undo
 
 GOOD = csv((1, 1.0, "a"), (2, 2.0, "b"), (3, 3.0, "c"))
 LONGER = GOOD + b"4,4.0,d\n"
@@ -68,6 +70,73 @@ async def test_a_file_that_grew_takes_the_place_of_its_shorter_self_where_that_i
     assert world.ids() == [1, 2, 3, 4]
     first, second = world.files
     assert (first["state"], first["replaced_by"]) == ("undone", second["_id"])
+
+
+REPLACING = source(file_pattern="orders/**/*.csv", load={"on_changed_file": "replace"})
+
+
+def dropped_in(world: World, directory: str, content: bytes) -> FoundFile:
+    file = world.drop("a.csv", content)
+    place = world.inbox / directory / "a.csv"
+    place.parent.mkdir(exist_ok=True)
+    return replace(found(file.path.rename(place)), directory=directory)
+
+
+async def test_files_of_one_name_in_two_directories_do_not_replace_each_other(
+    world: World,
+) -> None:
+    replacing = world.configured(REPLACING)
+    for number, directory in enumerate(["eu", "us", "eu"], 1):
+        await replacing.offer(dropped_in(world, directory, csv((number, 1.0, "a"))))
+    assert world.ids() == [2, 3]
+    assert [entry["name_in_source"] for entry in world.files] == [
+        "eu/a.csv",
+        "us/a.csv",
+        "eu/a.csv",
+    ]
+    assert [entry["state"] for entry in world.files] == ["undone", "archived", "archived"]
+
+
+async def test_a_file_from_elsewhere_replaces_the_one_of_its_name_right_in_the_inbox(
+    world: World, tmp_path: Path
+) -> None:
+    replacing = world.configured(REPLACING)
+    await replacing.load("a.csv", csv((1, 1.0, "a")))
+    await replacing.offer(dropped_in(world, "eu", csv((2, 1.0, "a"))))
+    elsewhere = tmp_path / "a.csv"
+    elsewhere.write_bytes(csv((3, 1.0, "a")))
+    await replacing.offer(found(elsewhere))
+    assert world.ids() == [2, 3]
+
+
+@pytest.mark.parametrize(("directory", "left"), [("eu", [2, 3]), ("us", [1, 3]), ("", [3])])
+async def test_entries_of_before_names_in_sources_are_known_by_their_paths(
+    world: World, directory: str, left: list[int]
+) -> None:
+    for number, place in enumerate(["eu", "us"], 1):
+        await world.configured(REPLACING).offer(dropped_in(world, place, csv((number, 1.0, "a"))))
+    await world.mongo.update_all("files", {}, {"$unset": {"name_in_source": ""}})
+    new = dropped_in(world, directory, csv((3, 1.0, "a")))
+    await world.configured(REPLACING).offer(new)
+    assert world.ids() == left
+
+
+async def test_a_retry_does_not_let_an_older_version_take_the_place_of_a_newer_one(
+    world: World,
+) -> None:
+    replacing = world.configured(
+        source(load={"on_changed_file": "replace"}, errors={"max_rows": 0})
+    )
+    old = await replacing.load("a.csv", csv((1, -1.0, "a"), (2, 2.0, "b")))
+    assert old.state is FileState.HELD
+    new = await replacing.load("a.csv", GOOD)
+    with pytest.raises(ActionRefused, match=r"a newer a\.csv was loaded since") as refusal:
+        await retry(replacing.desk, old.file_id, "ada", ignores_budget=True)
+    assert refusal.value.hint.endswith(f"ingestd replace {new.file_id} '{old.moved_to}'")
+    await undo(replacing.desk, new.file_id, "ada")
+    await retry(replacing.desk, old.file_id, "ada", ignores_budget=True)
+    await replacing.offer_inbox()
+    assert world.ids() == [2]
 
 
 def set_aside(world: World) -> list[tuple[str, str, str]]:

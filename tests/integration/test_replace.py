@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace as changed
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pipeline_world import World, csv, found, many, opened, source, stop_after_a_chunk
 
 from ingestd.errors import ActionRefused
 from ingestd.records import FileResult, FileState
-from ingestd.wayback import begin_replace
+from ingestd.wayback import begin_replace, retry, undo
 
 OLD, NEW = csv((1, 1, "old"), (2, -2, "old")), csv((3, 3, "new"))
 
@@ -20,11 +21,18 @@ async def world(mongo_uri: str, database: str, tmp_path: Path) -> AsyncIterator[
         yield world
 
 
-async def put_in_place(world: World, content: bytes) -> FileResult:
+async def put_in_place(world: World, content: bytes, **options: Any) -> FileResult:
     """Of ``a.csv``, a file of another name."""
-    old = await begin_replace(world.desk, "a.csv", "ada", Path("b.csv"))
-    found = changed(world.drop("b.csv", content), replaces=old["_id"])
-    ((result, _),) = await world.offer(found)
+    found = world.drop("b.csv", content)
+    old = await begin_replace(world.desk, "a.csv", "ada", found.path)
+    ((result, _),) = await world.offer(changed(found, replaces=old["_id"], **options))
+    assert result is not None
+    return result
+
+
+async def drop_back(world: World) -> FileResult:
+    """What the daemon does with the only file in the inbox."""
+    ((result, _),) = await world.offer_inbox()
     assert result is not None
     return result
 
@@ -49,20 +57,104 @@ async def test_the_old_file_stays_when_the_new_one_does_not_load(world: World) -
     assert [file["state"] for file in world.files] == ["archived", "failed"]
 
 
-async def test_the_same_content_replaces_nothing(world: World) -> None:
+async def test_content_that_is_loaded_already_is_refused_and_replaces_nothing(
+    world: World,
+) -> None:
     await world.load("a.csv", OLD)
-    assert (await put_in_place(world, OLD)).state is FileState.DUPLICATE
-    assert world.ids() == [1]
+    other = await world.load("c.csv", NEW)
+    for content, name in ((OLD, "a.csv"), (NEW, f"c.csv ({other.file_id})")):
+        with pytest.raises(ActionRefused, match="which is loaded already") as refusal:
+            await put_in_place(world, content)
+        assert name in refusal.value.message
+    assert world.ids() == [1, 3]
+
+
+async def test_content_that_was_loaded_just_before_it_could_replace_anything_fails(
+    world: World,
+) -> None:
+    old = await world.load("a.csv", OLD)
+    await world.load("c.csv", NEW)
+    late = changed(world.drop("b.csv", NEW), replaces=old.file_id)
+    ((result, _),) = await world.offer(late)
+    assert result is not None
+    assert (result.state, world.ids()) == (FileState.FAILED, [1, 3])
+
+
+STRICT = source(errors={"max_rows": 0})
+HELD = csv((3, 3, "new"), (4, -4, "new"))
+
+
+async def test_a_held_replacement_takes_its_place_when_it_is_retried(world: World) -> None:
+    strict = world.configured(STRICT)
+    old = await strict.load("a.csv", csv((1, 1, "old")))
+    held = await put_in_place(strict, HELD)
+    assert held.state is FileState.HELD
+    assert f"ingestd replace {old.file_id} FILE" in held.hint
+    await retry(strict.desk, held.file_id, "ada")
+    assert (await drop_back(strict)).state is FileState.HELD
+    await retry(strict.desk, held.file_id, "ada", ignores_budget=True)
+    assert (await drop_back(strict)).state is FileState.ARCHIVED
+    assert world.ids() == [3]
+    assert {file["_id"]: file["state"] for file in world.files} == {
+        old.file_id: "undone", held.file_id: "archived"
+    }  # fmt: skip
+
+
+async def test_a_replacement_ignores_the_budget_when_it_is_told_to(world: World) -> None:
+    strict = world.configured(STRICT)
+    await strict.load("a.csv", csv((1, 1, "old")))
+    assert (await put_in_place(strict, HELD, ignores_budget=True)).state is FileState.ARCHIVED
+    assert world.ids() == [3]
+
+
+async def test_a_replacement_from_elsewhere_comes_to_the_inbox_when_it_is_retried(
+    world: World, tmp_path: Path
+) -> None:
+    await world.load("a.csv", OLD)
+    elsewhere = tmp_path / "b.csv"
+    elsewhere.write_bytes(HELD)
+    old = await begin_replace(world.desk, "a.csv", "ada", elsewhere)
+    ((held, _),) = await world.configured(STRICT).offer(
+        changed(found(elsewhere), replaces=old["_id"])
+    )
+    assert held is not None
+    assert held.state is FileState.HELD
+    await retry(world.desk, held.file_id, "ada")
+    assert world.found("inbox", "orders") == ["b.csv"]
+    await drop_back(world)
+    assert world.ids() == [3]
+
+
+async def test_a_replacement_that_lies_in_no_inbox_is_told_the_command_that_goes_on(
+    world: World, tmp_path: Path
+) -> None:
+    old = await world.load("a.csv", OLD)
+    held = await put_in_place(world, b"id\n1\n")
+    elsewhere = str(tmp_path / "b.csv")
+    moved = {"path": elsewhere, "archived_to": None}
+    await world.mongo.update("files", {"_id": held.file_id}, {"$set": moved})
+    with pytest.raises(ActionRefused, match="does not watch") as refusal:
+        await retry(world.desk, held.file_id, "ada")
+    assert refusal.value.hint.startswith(f"ingestd replace {old.file_id} '{elsewhere}'")
+
+
+async def test_a_replacement_of_what_is_not_seen_any_more_is_not_retried(world: World) -> None:
+    old = await world.load("a.csv", OLD)
+    held = await put_in_place(world.configured(STRICT), HELD)
+    await undo(world.desk, old.file_id, "ada")
+    with pytest.raises(ActionRefused, match="is not seen any more") as refusal:
+        await retry(world.desk, held.file_id, "ada")
+    assert refusal.value.hint.startswith("ingestd load")
 
 
 async def test_a_load_that_was_stopped_still_replaces_when_it_goes_on(world: World) -> None:
     old = await world.load("a.csv", OLD)
-    await begin_replace(world.desk, "a.csv", "ada", Path("b.csv"))
-    found = world.drop("b.csv", many(1000))
-    await stop_after_a_chunk(world, changed(found, replaces=old.file_id))
+    file = world.drop("b.csv", many(1000))
+    await begin_replace(world.desk, "a.csv", "ada", file.path)
+    await stop_after_a_chunk(world, changed(file, replaces=old.file_id))
     assert 1 in world.ids()
     assert world.files[0]["state"] == "archived"
-    ((result, _),) = await world.offer(found)
+    ((result, _),) = await world.offer(file)
     assert result is not None
     assert result.state is FileState.ARCHIVED
     assert [file["state"] for file in world.files] == ["undone", "archived"]
@@ -77,7 +169,7 @@ async def test_a_replacement_that_could_not_be_put_away_goes_on_when_it_is_asked
     new = await put_in_place(world, NEW)
     assert new.moved_to is not None
     path = new.moved_to.rename(world.inbox / "b.csv")
-    with pytest.raises(ActionRefused, match="is undone"):  # nothing is left to do
+    with pytest.raises(ActionRefused, match="loaded already"):  # nothing is left to do
         await begin_replace(world.desk, "a.csv", "ada", path)
     await world.mongo.update("files", {"_id": new.file_id}, {"$set": {"is_put_away": False}})
     old = await begin_replace(world.desk, "a.csv", "ada", path)
@@ -92,8 +184,9 @@ async def test_a_replacement_that_could_not_be_put_away_goes_on_when_it_is_asked
 
 async def test_replace_is_for_loaded_files_of_inserts(world: World) -> None:
     await world.load("a.csv", b"id\n1\n")
+    new = world.drop("b.csv", NEW).path
     with pytest.raises(ActionRefused, match="replace is for files that are loaded"):
-        await begin_replace(world.desk, "a.csv", "ada", Path("b.csv"))
+        await begin_replace(world.desk, "a.csv", "ada", new)
     upserts = world.configured(source(load={"mode": "upsert", "key": ["id"]}))
     with pytest.raises(ActionRefused, match="replaced others"):
-        await begin_replace(upserts.desk, "a.csv", "ada", Path("b.csv"))
+        await begin_replace(upserts.desk, "a.csv", "ada", new)

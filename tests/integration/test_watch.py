@@ -450,8 +450,8 @@ async def test_sources_whose_directories_lie_in_each_other_share_one_tree(tmp_pa
     async with watching(tmp_path, source("outer", "**/*.csv"), inner) as at:
         at.drop("sub/a.csv")
         at.drop("sub/b.json")
-        offered = {(f.source_name, f.path.name) for f in [await at.next(), await at.next()]}
-    assert offered == {("outer", "a.csv"), ("inner", "b.json")}
+        offered = {(f.source_name, f.name_in_source) for f in [await at.next(), await at.next()]}
+    assert offered == {("outer", "sub/a.csv"), ("inner", "b.json")}
 
 
 async def test_new_subdirectories_are_found_with_what_is_in_them_already(tmp_path: Path) -> None:

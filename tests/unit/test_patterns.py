@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestd.watch.patterns import compile_names, compile_pattern
+from ingestd.watch.patterns import compile_names, compile_pattern, directory_below
 
 INBOX = Path("/inbox")
 
@@ -105,3 +105,14 @@ def test_ignored_names_fit_any_of_the_patterns() -> None:
     names = [".a", "a.tmp", "~a", "a.csv", "a.tmp.csv"]
     assert [bool(is_ignored(name)) for name in names] == [True, True, True, False, False]
     assert not compile_names(())("anything")
+
+
+@pytest.mark.parametrize(
+    ("path", "directory"),
+    [
+        ("/in/a.csv", ""), ("/in/eu/a.csv", "eu"), ("/in/eu/b/a.csv", "eu/b"), ("/x/eu/a.csv", ""),
+        ("/input/a.csv", ""),
+    ],
+)  # fmt: skip
+def test_a_directory_counts_only_below_the_base(path: str, directory: str) -> None:
+    assert directory_below("/in", Path(path)) == directory
