@@ -10,13 +10,13 @@ ever if it fails.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ingestd.config.source import SourceSpec
-from ingestd.ledger import FILES
-from ingestd.mongo import Document, Mongo
+from ingestd.ledger import FILES, SOURCES
+from ingestd.mongo import Document, Reads
 from ingestd.records import COMMITTED, UNFINISHED, FileState
 
 _ARRIVED = tuple(state.value for state in FileState if state is not FileState.DUPLICATE)
@@ -30,6 +30,8 @@ class VisibleRuns:
 
     horizon: datetime
     hidden: frozenset[datetime] = frozenset()
+    changes: int = field(default=0, compare=False)
+    """How often people had added or taken away rows of these runs."""
 
     def narrowed(self, other: "VisibleRuns") -> "VisibleRuns":
         """What both may see."""
@@ -43,7 +45,7 @@ class VisibleRuns:
         return {"processed_at": condition}
 
 
-async def visible_runs(mongo: Mongo, source: SourceSpec, **options: Any) -> VisibleRuns | None:
+async def visible_runs(reads: Reads, source: SourceSpec, **options: Any) -> VisibleRuns | None:
     """The runs whose rows may be seen from now on; ``None`` before a source's first file.
 
     Why rows read *after* this call, within its answer, belong to files that were complete before
@@ -65,11 +67,11 @@ async def visible_runs(mongo: Mongo, source: SourceSpec, **options: Any) -> Visi
     """
     stages: list[Document] = [
         {"$match": {"source_name": source.name, "state": {"$in": list(_ARRIVED)}}},
-        {"$sort": {"processed_at": -1}}, {"$limit": 1}, _ONLY_RUNS,
+        {"$sort": {"processed_at": -1}}, {"$limit": 1}, _ONLY_RUNS, _source(source.name),
     ]  # fmt: skip
     if source.load.mode != "upsert":
         stages.append(_uncommitted(source.name))
-    found = await mongo.aggregate(FILES, stages, **options)
+    found = await reads.aggregate(FILES, stages, **options)
     if not found:
         return None
     hidden = (
@@ -77,7 +79,15 @@ async def visible_runs(mongo: Mongo, source: SourceSpec, **options: Any) -> Visi
         for file in found[0].get("uncommitted", ())
         for run in (file["processed_at"], *file.get("stale_runs", ()))
     )
-    return VisibleRuns(found[0]["processed_at"], frozenset(hidden))
+    changes = sum(known.get("changes", 0) for known in found[0]["source"])
+    return VisibleRuns(found[0]["processed_at"], frozenset(hidden), changes)
+
+
+def _source(source_name: str) -> Document:
+    """The stage that looks up what is known of the source."""
+    return {
+        "$lookup": {"from": SOURCES, "pipeline": [{"$match": {"_id": source_name}}], "as": "source"}
+    }
 
 
 def _uncommitted(source_name: str) -> Document:
@@ -96,7 +106,7 @@ def _uncommitted(source_name: str) -> Document:
 
 
 async def visible_files(
-    mongo: Mongo, source: SourceSpec, runs: Iterable[datetime], **options: Any
+    reads: Reads, source: SourceSpec, runs: Iterable[datetime], **options: Any
 ) -> dict[datetime, Document]:
     """The ledger's documents of those runs whose rows may be seen now."""
     states = _ARRIVED if source.load.mode == "upsert" else COMMITTED
@@ -104,5 +114,5 @@ async def visible_files(
         "source_name": source.name, "state": {"$in": list(states)},
         "processed_at": {"$in": list(runs)},
     }  # fmt: skip
-    found = await mongo.find(FILES, match, **options)
+    found = await reads.find(FILES, match, **options)
     return {file["processed_at"]: file for file in found}

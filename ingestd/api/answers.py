@@ -4,18 +4,20 @@ import re
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from aiohttp import web
 
-from ingestd.api.cursors import Cursor, Key, read_cursor, write_cursor
+from ingestd.api.context import CONTEXT
+from ingestd.api.cursors import Cursor, Key, Seal, read_cursor, write_cursor
 from ingestd.api.formats import JSON, NDJSON
 from ingestd.api.query import ListQuery
 from ingestd.api.rows import Item, Renderer
 from ingestd.api.seals import SEALS
-from ingestd.api.threads import worked_on
 from ingestd.api.walks import Batch, Walk, read_all, read_page
 from ingestd.export.json_text import to_json
+from ingestd.mongo import Reads
 from ingestd.visible import VisibleRuns
 
 STREAM = web.RequestKey("stream", web.StreamResponse)
@@ -35,13 +37,13 @@ class Listing(Protocol):
     def render(self) -> Renderer:
         """Documents as the items that stand for them."""
 
-    async def walk(self, after: Key | None) -> Walk | None:
+    async def walk(self, reads: Reads, after: Key | None) -> Walk | None:
         """The way on after a key; ``None`` when there is nothing at all."""
 
-    async def kept(self, items: list[Item]) -> list[Item]:
+    async def kept(self, reads: Reads, items: list[Item]) -> list[Item]:
         """Those of the items read that may be shown."""
 
-    def as_json(self, items: list[Item]) -> bytes:
+    def shown(self, items: list[Item]) -> object:
         """The items as one JSON document."""
 
 
@@ -53,17 +55,17 @@ class PlainListing:
     render: Renderer
     runs: VisibleRuns | None = None
 
-    async def walk(self, after: Key | None) -> Walk | None:
+    async def walk(self, reads: Reads, after: Key | None) -> Walk | None:
         """The same walk, further on."""
-        return replace(self.first, after=after)
+        return replace(self.first, reads=reads, after=after)
 
-    async def kept(self, items: list[Item]) -> list[Item]:
+    async def kept(self, _: Reads, items: list[Item]) -> list[Item]:
         """All of them."""
         return items
 
-    def as_json(self, items: list[Item]) -> bytes:
+    def shown(self, items: list[Item]) -> object:
         """A JSON array."""
-        return b"[" + b",".join(item.text for item in items) + b"]"
+        return [item.shown for item in items]
 
 
 def json_response(body: object, status: int = 200) -> web.Response:
@@ -75,54 +77,72 @@ async def answer_list(
     request: web.Request, query: ListQuery, listing: Listing
 ) -> web.StreamResponse:
     """The list as JSON or NDJSON."""
+    asked = await begin_walk(request, query, listing)
     if query.limit is None:
-        return await _stream(request, listing, await begin_walk(request, query, listing))
-    return await answer_page(request, query, listing)
-
-
-async def answer_page(request: web.Request, query: ListQuery, listing: Listing) -> web.Response:
-    """One page of it."""
-    after = await begin_walk(request, query, listing)
-    page = await next_page(request, query, listing, after)
-    items = [] if page.batch is None else await _read_items(listing, page.batch)
-    body = listing.as_json(items) if query.format is JSON else as_lines(items)
-    return web.Response(body=body, headers={"Content-Type": query.format.content_type, **page.link})
-
-
-async def begin_walk(request: web.Request, query: ListQuery, listing: Listing) -> Key | None:
-    """Where the walk goes on, as the cursor says; the listing remembers what it may see."""
-    if query.cursor is None:
-        return None
-    cursor = read_cursor(query.cursor, await request.app[SEALS].seal(query.scope))
-    listing.runs = cursor.runs
-    return cursor.key
+        return await _stream(asked)
+    page = await request.app[CONTEXT].mongo.read_together(asked.read_text)
+    return page.as_response(query)
 
 
 @dataclass(frozen=True, slots=True)
-class LinkedPage:
+class Page:
     """The documents of one page, if there are any, and the header that leads to the next."""
 
     batch: Batch | None = None
     link: Mapping[str, str] = field(default_factory=dict)
+    text: bytes = b""
+
+    def as_response(self, query: ListQuery) -> web.Response:
+        """Its text as an answer."""
+        return web.Response(body=self.text, headers={**query.format.header, **self.link})
 
 
-async def next_page(
-    request: web.Request, query: ListQuery, listing: Listing, after: Key | None
-) -> LinkedPage:
-    """The page after a key."""
-    walk = await listing.walk(after)
-    if walk is None:
-        return LinkedPage()
-    page = await read_page(walk, query.limit or 0)
-    if page.rest_after is None:
-        return LinkedPage(page.documents)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for what of a list, and after which key. What reads is for ``read_together``."""
+
+    request: web.Request
+    query: ListQuery
+    listing: Listing
+    after: Key | None
+    seal: Seal
+
+    async def read_page(self, reads: Reads) -> Page:
+        """One page as documents."""
+        walk = await self.listing.walk(reads, self.after)
+        if walk is None:
+            return Page()
+        found = await read_page(walk, self.query.limit or 0)
+        if found.rest_after is None:
+            return Page(found.documents)
+        cursor = write_cursor(Cursor(found.rest_after, self.listing.runs), self.seal)
+        following = f'<{_following(self.request, cursor)}>; rel="next"'
+        return Page(found.documents, {"Link": following})
+
+    async def read_text(self, reads: Reads) -> Page:
+        """One page with its text."""
+        page = await self.read_page(reads)
+        items = [] if page.batch is None else await self._items(reads, page.batch)
+        is_json = self.query.format is JSON
+        text = to_json(self.listing.shown(items)) if is_json else _as_lines(items)
+        return replace(page, text=text)
+
+    async def read_lines(self, reads: Reads, batch: Batch) -> bytes:
+        """NDJSON of some documents of the list."""
+        return _as_lines(await self._items(reads, batch))
+
+    async def _items(self, reads: Reads, batch: Batch) -> list[Item]:
+        return await self.listing.kept(reads, self.listing.render(batch.documents))
+
+
+async def begin_walk(request: web.Request, query: ListQuery, listing: Listing) -> Asked:
+    """Where the walk goes on, as the cursor says; the listing remembers what it may see."""
     seal = await request.app[SEALS].seal(query.scope)
-    cursor = write_cursor(Cursor(page.rest_after, listing.runs), seal)
-    return LinkedPage(page.documents, {"Link": f'<{_following(request, cursor)}>; rel="next"'})
-
-
-async def _read_items(listing: Listing, batch: Batch) -> list[Item]:
-    return await listing.kept(await worked_on(batch.documents, listing.render))
+    if query.cursor is None:
+        return Asked(request, query, listing, None, seal)
+    cursor = read_cursor(query.cursor, seal)
+    listing.runs = cursor.runs
+    return Asked(request, query, listing, cursor.key, seal)
 
 
 def _following(request: web.Request, cursor: str) -> str:
@@ -133,25 +153,25 @@ def _following(request: web.Request, cursor: str) -> str:
     )
 
 
-def as_lines(items: list[Item]) -> bytes:
+def _as_lines(items: list[Item]) -> bytes:
     """NDJSON: one JSON document per line, the last one ended as well."""
-    return b"".join(line for item in items for line in (item.text, b"\n"))
+    return b"".join(to_json(item.shown) + b"\n" for item in items)
 
 
-async def _stream(
-    request: web.Request, listing: Listing, after: Key | None
-) -> web.StreamResponse:  # fmt: skip
-    response = web.StreamResponse(headers={"Content-Type": NDJSON.content_type})
+async def _stream(asked: Asked) -> web.StreamResponse:
+    request, mongo = asked.request, asked.request.app[CONTEXT].mongo
+    response = web.StreamResponse(headers=NDJSON.header)
     if request.method == "HEAD":
         await response.prepare(request)
         return response
-    async with aclosing(read_all(listing.walk, after, _BATCH_ROWS)) as batches:
+    walk_on = partial(asked.listing.walk, mongo)
+    async with aclosing(read_all(walk_on, asked.after, _BATCH_ROWS)) as batches:
         batch = await anext(batches, None)  # a failure so far still gets a problem document
         await response.prepare(request)
         request[STREAM] = response
         while batch is not None:
-            if items := await _read_items(listing, batch):
-                await response.write(as_lines(items))
+            lines = await mongo.read_together(partial(asked.read_lines, batch=batch))
+            await response.write(lines)
             batch = await anext(batches, None)
     await response.write_eof()
     return response

@@ -10,19 +10,19 @@ import pickle
 from array import array
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import anyio
 from aiohttp import web
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
-from ingestd.api.answers import STREAM, begin_walk, next_page
+from ingestd.api.answers import STREAM, Page
 from ingestd.api.codings import Compressor
 from ingestd.api.cursors import Key
 from ingestd.api.envelope import Envelope
 from ingestd.api.listing import RowListing
-from ingestd.api.query import ListQuery
 from ingestd.api.turns import EXPORTS
 from ingestd.api.walks import Batch, read_all
 from ingestd.export import FORMS, Assembler, Piece, Plan, render
@@ -32,18 +32,12 @@ _BATCH_ROWS = 10_000
 """Some ten milliseconds of work for a worker."""
 
 
-async def answer_rows(
-    request: web.Request, query: ListQuery, export: "Export", envelope: Envelope
+async def send_rows(
+    request: web.Request, export: "Export", envelope: Envelope, after: Key | None
 ) -> web.StreamResponse:
-    """The rows in the form that was asked for."""
-    after = await begin_walk(request, query, export.listing)
-    if query.limit is None:
-        with request.app[EXPORTS].one():
-            return await _Stream(request, export, envelope).send(after)
-    page = await next_page(request, query, export.listing, after)
-    body = await export.as_whole(page.batch)
-    headers = {**query.format.header, **page.link}
-    return await envelope.around(web.Response(body=body, headers=headers))
+    """All rows after a key, in the form that was asked for."""
+    with request.app[EXPORTS].one():
+        return await _Stream(request, export, envelope).send(after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +52,13 @@ class Export:
         """A new one: it has a file to make."""
         return FORMS[self.plan.form].assembler(self.plan)
 
-    async def as_whole(self, batch: Batch | None) -> bytes:
-        """A finished file with the rows of one batch."""
+    async def as_whole(self, page: Page) -> Page:
+        """A page whose text is a finished file with its rows."""
         assembler, piece = self.assembler, Piece(b"", 0, frozenset())
-        if batch is not None:
-            piece = await self.render(batch)
+        if page.batch is not None:
+            piece = await self.render(page.batch)
         rows = assembler.add(piece.octets)
-        return assembler.begin() + rows + assembler.end(piece.row_count)
+        return replace(page, text=assembler.begin() + rows + assembler.end(piece.row_count))
 
     async def render(self, batch: Batch) -> Piece:
         """The rows of a batch, without those whose file was undone before it was read."""
@@ -106,7 +100,9 @@ class _Stream:
         return response
 
     async def _read(self, after: Key | None, outbox: ObjectSendStream[Batch]) -> None:
-        async with aclosing(read_all(self.export.listing.walk, after, _BATCH_ROWS)) as batches:
+        listing = self.export.listing
+        walk_on = partial(listing.walk, listing.context.mongo)
+        async with aclosing(read_all(walk_on, after, _BATCH_ROWS)) as batches:
             async for batch in batches:
                 await outbox.send(batch)
         await outbox.aclose()

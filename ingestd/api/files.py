@@ -31,7 +31,7 @@ async def get_files(request: web.Request) -> web.StreamResponse:
     context = request.app[CONTEXT]
     query = read_list_query(request).only("source", "state", "name")
     walk = Walk(
-        mongo=context.mongo,
+        reads=context.mongo,
         collection=FILES,
         time_field="processed_at",
         time_limit_ms=context.time_limit_ms,

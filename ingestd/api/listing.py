@@ -17,9 +17,8 @@ from ingestd.api.sorts import ARRIVING, Sort, read_sort
 from ingestd.api.sources import named_source
 from ingestd.api.walks import Walk
 from ingestd.config.source import SourceSpec
-from ingestd.export.json_text import to_json
 from ingestd.ledger import FILES
-from ingestd.mongo import Document
+from ingestd.mongo import Document, Reads
 from ingestd.visible import VisibleRuns, visible_files, visible_runs
 
 
@@ -66,22 +65,22 @@ class RowListing:
             raise bad_parameter("file_id", detail, f"see /files?source={self.source_name}")
         self.conditions.append({"processed_at": file["processed_at"]})
 
-    async def look(self) -> VisibleRuns | None:
+    async def look(self, reads: Reads) -> VisibleRuns | None:
         """What may be seen now; the next walk goes by it."""
         limit_ms = self.context.time_limit_ms
-        self._seen = await visible_runs(self.context.mongo, self.source, maxTimeMS=limit_ms)
+        self._seen = await visible_runs(reads, self.source, maxTimeMS=limit_ms)
         return self._seen
 
-    async def walk(self, after: Key | None) -> Walk | None:
+    async def walk(self, reads: Reads, after: Key | None) -> Walk | None:
         """The way on, under what is visible now and was when the walk began."""
-        now, self._seen = self._seen or await self.look(), None
+        now, self._seen = self._seen or await self.look(reads), None
         if now is None:
             return None
         self.runs = now if self.runs is None else now.narrowed(self.runs)
         shown = (*self.columns, *self.sort.columns, "processed_at")
         fields = None if self.is_open else dict.fromkeys(shown, 1)
         return Walk(
-            mongo=self.context.mongo,
+            reads=reads,
             collection=self.source_name,
             time_field="processed_at",
             time_limit_ms=self.context.time_limit_ms,
@@ -92,36 +91,35 @@ class RowListing:
             after=after,
         )
 
-    async def kept(self, items: list[Item]) -> list[Item]:
+    async def kept(self, reads: Reads, items: list[Item]) -> list[Item]:
         """Without rows whose file was undone while they were read."""
         moments = {item.key.moment for item in items}
-        self.files = await self._visible_files(moments)
+        self.files = await self._visible_files(reads, moments)
         return [item for item in items if item.key.moment in self.files]
 
     async def visible(self, runs: Iterable[datetime]) -> Set[datetime]:
         """Those of the runs whose rows may be seen now."""
-        return (await self._visible_files(runs)).keys()
+        return (await self._visible_files(self.context.mongo, runs)).keys()
 
-    async def _visible_files(self, runs: Iterable[datetime]) -> dict[datetime, Document]:
-        return await visible_files(
-            self.context.mongo, self.source, runs, max_time_ms=self.context.time_limit_ms
-        )
+    async def _visible_files(
+        self, reads: Reads, runs: Iterable[datetime]
+    ) -> dict[datetime, Document]:
+        limit_ms = self.context.time_limit_ms
+        return await visible_files(reads, self.source, runs, max_time_ms=limit_ms)
 
-    def as_json(self, items: list[Item]) -> bytes:
+    def shown(self, items: list[Item]) -> list[Document]:
         """The list of runs, the newest file last."""
         runs = groupby(items, key=lambda item: item.key.moment)
-        return b"[" + b",".join(self._run(moment, list(rows)) for moment, rows in runs) + b"]"
+        return [self._run(moment, rows) for moment, rows in runs]
 
-    def _run(self, moment: datetime, items: list[Item]) -> bytes:
+    def _run(self, moment: datetime, items: Iterable[Item]) -> Document:
         file = self.files[moment]
-        head = {
+        return {
             "source_name": self.source_name, "processed_at": moment,
             "record_count": file["record_count"], "success_count": file["success_count"],
             "error_count": file["error_count"], "filtered_count": file["filtered_count"],
-            "file": file["name"], "file_id": file["_id"],
+            "file": file["name"], "file_id": file["_id"], "data": [item.shown for item in items],
         }  # fmt: skip
-        rows = b",".join(item.text for item in items)
-        return to_json(head)[:-1] + b',"data":[' + rows + b"]}"
 
 
 async def read_listing(

@@ -28,7 +28,7 @@ async def get_errors(request: web.Request) -> web.StreamResponse:
     context, source_name = request.app[CONTEXT], named_source(request)
     query = read_list_query(request)
     walk = Walk(
-        mongo=context.mongo,
+        reads=context.mongo,
         collection=ERRORS,
         time_field="error_time",
         time_limit_ms=context.time_limit_ms,

@@ -119,7 +119,7 @@ def _take_flag(query: ListQuery, name: str) -> bool:
 
 async def _aggregate(listing: RowListing, stages: Sequence[Document]) -> list[Document]:
     """What the stages make of the rows that match and may be seen."""
-    walk = await listing.walk(None)
+    walk = await listing.walk(listing.context.mongo, None)
     if walk is None:
         return []
     (match,) = walk.parts()

@@ -6,33 +6,27 @@ away by a person. It is read before the rows are: at worst an answer is newer th
 of ``upsert`` sources change while a file loads; they have no tag.
 """
 
-import asyncio
 from hashlib import blake2b
 
 from aiohttp import hdrs, web
 
 from ingestd import __version__
 from ingestd.api.listing import RowListing
-from ingestd.ledger import SOURCES
+from ingestd.mongo import Reads
 
 _KEPT = "private, no-cache"
 """It may be kept, and is asked for again each time."""
 
 
-async def tag_of(request: web.Request, listing: RowListing) -> str | None:
+async def tag_of(request: web.Request, listing: RowListing, reads: Reads) -> str | None:
     """The weak tag of the answer: compressed or not, it says the same."""
-    source, context = listing.source, listing.context
-    if source.load.mode == "upsert":
+    if listing.source.load.mode == "upsert":
         return None
-    runs, state = await asyncio.gather(
-        listing.look(),
-        context.mongo.find_one(
-            SOURCES, {"_id": source.name}, max_time_ms=context.time_limit_ms
-        ),
-    )  # fmt: skip
+    runs = await listing.look(reads)
     parts = (
-        __version__, source.config_hash, listing.query.format.name, sorted(request.query.items()),
-        runs and (runs.horizon, sorted(runs.hidden)), (state or {}).get("changes", 0),
+        __version__, listing.context.desk.rules(listing.source).config_hash,
+        listing.query.format.name, sorted(request.query.items()),
+        runs and (runs.horizon, sorted(runs.hidden), runs.changes),
     )  # fmt: skip
     return f'W/"{blake2b(repr(parts).encode(), digest_size=12).hexdigest()}"'
 

@@ -15,7 +15,7 @@ import bson
 from ingestd.api.cursors import Key
 from ingestd.export import document_edges
 from ingestd.export.json_text import OPTIONS
-from ingestd.mongo import Document, Mongo
+from ingestd.mongo import Document, Reads
 
 PAGE_BYTES = 2**24
 """A page that has grown to this many bytes ends there, whatever its limit."""
@@ -32,7 +32,7 @@ class Walk:
     """One query over a collection, in order of ``sort``, ``time_field`` and ``_id``; all conditions
     must hold. An index with just these fields makes it cheap."""
 
-    mongo: Mongo
+    reads: Reads
     collection: str
     time_field: str
     time_limit_ms: int
@@ -126,7 +126,7 @@ class Page:
 async def read_batches(walk: Walk, limit: int, batch_rows: int) -> AsyncGenerator[Batch, None]:
     """The next ``limit`` documents, one reply of MongoDB at a time; no batch is empty."""
     for part in walk.parts():
-        replies = walk.mongo.iterate_raw(
+        replies = walk.reads.iterate_raw(
             walk.collection, part, sort=walk.order, limit=limit, projection=walk.projection,
             batch_size=min(limit, batch_rows), max_time_ms=walk.time_limit_ms,
         )  # fmt: skip

@@ -30,8 +30,13 @@ OWN_FIELDS = frozenset({"_id", "processed_at", "source_name", "_version"})
 
 
 def iso_moment(moment: datetime) -> str:
-    """``2026-01-31T08:00:00.000Z``: UTC, always with milliseconds, which is what BSON holds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """``2026-01-31T08:00:00.000Z``: UTC, always with milliseconds, which is what BSON holds.
+
+    Without a zone it is UTC already.
+    """
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC).replace(tzinfo=None)
+    return moment.isoformat(timespec="milliseconds") + "Z"
 
 
 def iso_duration(milliseconds: int) -> str:

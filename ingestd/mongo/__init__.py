@@ -7,6 +7,7 @@ Which answer leads to what is decided elsewhere; here an answer only becomes one
 
 from ingestd.mongo.answers import WriteFault
 from ingestd.mongo.client import Mongo, ServerInfo
+from ingestd.mongo.reads import Reads
 from ingestd.mongo.replica_set import ensure_replica_set
 from ingestd.mongo.rows import Document, row_id, rows_of
 from ingestd.mongo.sequence import DocumentSequence
@@ -15,6 +16,7 @@ __all__ = [
     "Document",
     "DocumentSequence",
     "Mongo",
+    "Reads",
     "ServerInfo",
     "WriteFault",
     "ensure_replica_set",

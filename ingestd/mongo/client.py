@@ -7,10 +7,12 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Coroutine,
     Iterable,
     Iterator,
     Sequence,
 )
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +31,7 @@ from ingestd.errors import EntryRefused, StoreAway, StoreRefused
 from ingestd.events import Events
 from ingestd.mongo.answers import WriteFault, errors_mapped, faults_of
 from ingestd.mongo.patience import Absence, Patience
+from ingestd.mongo.reads import Reads, ReadsAtOnce, finished
 from ingestd.mongo.rights import missing_rights
 from ingestd.mongo.rows import Document
 from ingestd.mongo.sequence import DocumentSequence, batches
@@ -42,6 +45,8 @@ _THREAD_S = 1.0
 _SLOW_PART = 0.25
 """Of ``mongo.write_timeout``: a write that has no answer for so long is told."""
 _SCRATCH = "ingestd_selftest"
+_READERS = 32
+"""Threads for reads that belong together."""
 _LONG_S = 3600.0
 """For commands that go through a whole collection: a short limit would only start them anew."""
 
@@ -67,6 +72,7 @@ class Mongo:
             "w": "majority", "j": True, "wtimeout": int(settings.write_timeout * 1000),
         }  # fmt: skip
         self._open()
+        self._readers = ThreadPoolExecutor(_READERS, "mongo: read")
         self._sends_sequences = True
         self._has_transactions = False
         self._patience = Patience(events, settings.write_timeout * _SLOW_PART, self._log_in_anew)
@@ -84,11 +90,16 @@ class Mongo:
 
     def _log_in_anew(self) -> None:
         """A connection whose user was dropped has no rights, also when the user is made again."""
-        self.close()
+        self._hang_up()
         self._open()
 
     def close(self) -> None:
-        """Give up all connections. The driver says goodbye, but not to a server that hangs."""
+        """Give up all connections."""
+        self._hang_up()
+        self._readers.shutdown(wait=False)
+
+    def _hang_up(self) -> None:
+        """The driver says goodbye, but not to a server that hangs."""
         with pymongo.timeout(_GOODBYE_S):
             self._client.close()
 
@@ -302,6 +313,14 @@ class Mongo:
             await self._database[collection].create_index(field, expireAfterSeconds=0)
 
     # reading
+
+    async def read_together(
+        self, reading: Callable[[Reads], Coroutine[Any, Any, Result]]
+    ) -> Result:
+        """Let ``reading`` await reads, and nothing else, in a thread: one way for all of them."""
+        reads = ReadsAtOnce(self._database.delegate, self._timed)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, lambda: finished(reading(reads)))
 
     async def find_one(self, collection: str, match: Document, **options: Any) -> Document | None:
         """The first document that matches; ``options`` as for ``find``."""

@@ -107,3 +107,15 @@ async def test_the_queries_of_a_page_never_scan_a_collection(world: World, datab
     assert not any(entry.get("hasSortStage") for entry in entries), entries
     assert len(plans) > 10
     assert all(plan.startswith(("IXSCAN", "IDHACK", "EOF")) for plan in plans), plans
+
+
+async def test_a_page_takes_three_queries(world: World, database: str) -> None:
+    """What may be seen, the rows, and their files: each more would cost a page a tenth."""
+    await world.add_file([{"order_id": "a", "amount": 1.0, "country": "US"}] * 3)
+    with MongoClient[dict[str, Any]](world.uri) as client:
+        await world.rows("/data/orders")  # makes the key of cursors
+        client[database].command("profile", 2)
+        assert len(await world.rows("/data/orders")) == 3
+        client[database].command("profile", 0)
+        entries = list(client[database]["system.profile"].find({"appName": "ingestd"}))
+    assert [entry["ns"].partition(".")[2] for entry in entries] == ["files", "orders", "files"]

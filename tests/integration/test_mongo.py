@@ -12,10 +12,10 @@ from proxy import Proxy
 from pymongo import MongoClient
 
 from ingestd.config.settings import MongoSettings
-from ingestd.errors import ConfigError, EntryRefused, StoreAway, StoreRefused
+from ingestd.errors import ConfigError, EntryRefused, QueryTooSlow, StoreAway, StoreRefused
 from ingestd.events import Events
 from ingestd.metrics import Metrics
-from ingestd.mongo import Mongo
+from ingestd.mongo import Document, Mongo, Reads
 from ingestd.mongo.answers import faults_of
 
 PASSING_CODES = (6, 11600, 11602, 10107, 13435, 189, 91, 112, 262, 9001, 14031)
@@ -393,3 +393,39 @@ async def test_a_single_change_begins_no_transaction(mongo: Mongo, mongo_uri: st
     both = [({"_id": n}, {"$set": {"a": 2}}) for n in (1, 2)]
     assert await mongo.update_together("files", both)
     assert started() == before + 1
+
+
+async def test_reads_that_belong_together_find_what_each_finds_alone(mongo: Mongo) -> None:
+    documents = [{"_id": n, "text": "x" * n} for n in range(300)]
+    await mongo.insert_missing("rows", documents)
+
+    async def read(reads: Reads) -> tuple[list[Document], list[Document], bytes]:
+        few = await reads.find("rows", {"_id": {"$gte": 3}}, sort=[("_id", 1)], limit=2)
+        counted = await reads.aggregate("rows", [{"$count": "rows"}])
+        batches = reads.iterate_raw("rows", {}, sort=[("_id", 1)], batch_size=100)
+        return few, counted, b"".join([batch async for batch in batches])
+
+    few, counted, raw = await mongo.read_together(read)
+    assert (few, counted) == (documents[3:5], [{"rows": 300}])
+    assert bson.decode_all(raw) == documents
+    assert await read(mongo) == (few, counted, raw)
+
+
+async def test_what_fails_of_reads_that_belong_together_is_one_of_our_errors(
+    mongo: Mongo, mongo_uri: str
+) -> None:
+    async def read_batches(reads: Reads) -> list[bytes]:
+        return [batch async for batch in reads.iterate_raw("rows", {})]
+
+    async def read_at_once(reads: Reads) -> list[Document]:
+        return await reads.find("rows", {})
+
+    for read in (read_at_once, read_batches):
+        for code, kind in ((26, StoreRefused), (50, QueryTooSlow)):
+            with failing(mongo_uri, 1, failCommands=["find"], errorCode=code), pytest.raises(kind):
+                await mongo.read_together(read)
+
+
+async def test_reads_that_belong_together_wait_for_nothing_else(mongo: Mongo) -> None:
+    with pytest.raises(AssertionError, match="waits for a loop"):
+        await mongo.read_together(lambda _: asyncio.sleep(0))
