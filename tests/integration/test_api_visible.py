@@ -72,7 +72,8 @@ async def test_rows_of_former_runs_are_hidden_until_they_are_removed(world: Worl
     ledger, former = Ledger(world.mongo, is_there=lambda _: True), set()
     ended = {"state": "archived", "is_forgotten": True, "is_put_away": True}
     for config_hash in ("a", "b", "c"):
-        wanted = Wanted(found(1), hashlib.sha256(b"1").digest(), config_hash)
+        digest = hashlib.sha256(b"1").digest()
+        wanted = Wanted(found(1), digest, config_hash, is_tried=True)
         (claim,) = await ledger.claims.claim_all([wanted])
         assert not isinstance(claim, Exception)
         file = claim.file

@@ -68,7 +68,7 @@ def test_the_format_parameter_beats_the_header() -> None:
     assert choose_format("ndjson", "text/csv", LISTS) is NDJSON
 
 
-IDENTITIES = st.just(OID) | st.text(st.characters(blacklist_characters="\0"))
+IDENTITIES = st.just(OID) | st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 VALUES = st.none() | st.booleans() | st.integers(-9, 9) | st.text() | MOMENTS | st.just(OID)
 KEYS = st.builds(Key, MOMENTS, IDENTITIES, st.lists(VALUES, max_size=2).map(tuple))
 
