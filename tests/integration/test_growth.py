@@ -87,14 +87,16 @@ def profiled(world: World) -> Iterator[list[dict[str, Any]]]:
     seen += database["system.profile"].find({"ns": {"$in": namespaces}})
 
 
-def require_short(operations: list[dict[str, Any]]) -> None:
-    """Each is answered by an index, and reads little of it."""
+def long_ones(operations: list[dict[str, Any]]) -> list[str]:
+    """Those that no index answers, or that read much of it."""
     assert operations
-    for operation in operations:
-        told = f"{operation['op']} {operation['command']}"
-        assert "COLLSCAN" not in operation.get("planSummary", ""), told
-        assert operation.get("keysExamined", 0) <= MOST_KEYS, told
-        assert operation.get("docsExamined", 0) <= MOST_KEYS, told
+    return [
+        f"{operation['op']} {operation['command']}"
+        for operation in operations
+        if "COLLSCAN" in operation.get("planSummary", "")
+        or operation.get("keysExamined", 0) > MOST_KEYS
+        or operation.get("docsExamined", 0) > MOST_KEYS
+    ]
 
 
 async def test_no_step_of_a_file_reads_more_the_longer_the_history_is(world: World) -> None:
@@ -110,7 +112,7 @@ async def test_no_step_of_a_file_reads_more_the_longer_the_history_is(world: Wor
         await replacing.load("a.csv", many(50))
         await visible_runs(world.mongo, source())
         await world.recover()
-    require_short(operations)
+    assert long_ones(operations) == []
     assert {entry["state"] for entry in world.files} >= set(STATES) | {"archived"}
 
 
@@ -123,7 +125,7 @@ async def test_no_way_back_reads_more_the_longer_the_history_is(world: World) ->
         await forget(world.desk, "a.csv", "ada")
         await undo(world.desk, "a.csv", "ada")
         await retry(world.desk, failed.file_id, "ada")
-    require_short(operations)
+    assert long_ones(operations) == []
 
 
 async def test_no_page_reads_more_the_longer_the_history_is(
@@ -135,7 +137,7 @@ async def test_no_page_reads_more_the_longer_the_history_is(
             for page in PAGES:
                 status, body, _ = await api.get(page)
                 assert status == 200, body
-    require_short(operations)
+    assert long_ones(operations) == []
 
 
 async def test_no_list_of_a_command_reads_more_the_longer_the_history_is(world: World) -> None:
@@ -145,4 +147,4 @@ async def test_no_list_of_a_command_reads_more_the_longer_the_history_is(world: 
                 await list_files(world.mongo, FileFilter(name, states, 10))
         for file in (None, "old-7.csv", f"{7:016x}"):
             await find_errors(world.mongo, ErrorFilter("orders", file, 10))
-    require_short(operations)
+    assert long_ones(operations) == []

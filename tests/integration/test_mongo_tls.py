@@ -12,7 +12,7 @@ from ingestd.config.settings import MongoSettings
 from ingestd.errors import StoreAway
 from ingestd.events import Events
 from ingestd.metrics import Metrics
-from ingestd.mongo import Mongo
+from ingestd.mongo import Document, Mongo
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +40,13 @@ def listens(port: int) -> bool:
     return False
 
 
-async def connect(secured: Mongod, options: str) -> None:
+async def connect(secured: Mongod, options: str) -> list[Document]:
+    """What is in a collection that nobody wrote to."""
     settings = MongoSettings(timeout=0.5)
     mongo = Mongo(f"{secured.uri}{options}", settings, Events(Metrics()))
     try:
         await mongo.connect()
+        return await mongo.find("nothing", {})
     finally:
         mongo.close()
 
@@ -66,4 +68,5 @@ async def test_a_client_that_does_not_fit_is_told_what_to_change(
 
 
 async def test_a_client_that_trusts_the_authority_gets_in(secured: Mongod) -> None:
-    await connect(secured, f"&tls=true&tlsCAFile={secured.directory.parent / 'trusted.pem'}")
+    options = f"&tls=true&tlsCAFile={secured.directory.parent / 'trusted.pem'}"
+    assert await connect(secured, options) == []
