@@ -34,6 +34,8 @@ from ingestd.vitals import Vitals
 from ingestd.watch import Watcher
 
 _PING_EVERY_S = 2.0
+_LOOKS = 8
+"""From one ping to the next it is looked so often whether MongoDB is lost; that costs nothing."""
 _SWITCH_INTERVAL_S = 0.0005
 """The loop waits this long for each thread that is busy, and a page of rows has a dozen turns."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -160,12 +162,20 @@ class Daemon:
         await self._engine.prepare_sources()
 
     async def _watch_mongo(self) -> None:
-        """Notice within seconds that MongoDB is away, also while nothing is loaded."""
+        """Notice at once that MongoDB is away, also while nothing is loaded; and within seconds
+        that it does not answer."""
         while True:
             await self._engine.mongo.patiently("ping", self._engine.mongo.ping)
             with anyio.move_on_after(_PING_EVERY_S), suppress(StoreAway):  # the next ping tells
                 await self._obey_pauses()
-            await anyio.sleep(_PING_EVERY_S)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until the next ping, which is due at once when MongoDB is lost."""
+        for _ in range(_LOOKS):
+            await anyio.sleep(_PING_EVERY_S / _LOOKS)
+            if not self._engine.mongo.has_primary:
+                break
 
     async def _obey_pauses(self) -> None:
         """Files of paused sources wait, whichever daemon was told so."""

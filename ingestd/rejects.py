@@ -109,6 +109,15 @@ class Rejects:
             "closing rejections", lambda: self._mongo.update_all(ERRORS, match, change)
         )
 
+    async def rows_among(self, file_id: str, rows: Sequence[int]) -> set[int]:
+        """Those of these rows of a file that were refused."""
+        match = {**rows_of(file_id), "row": {"$in": list(rows)}}
+        found = await self._mongo.patiently(
+            "reading rejections",
+            lambda: self._mongo.find(ERRORS, match, projection={"_id": 0, "row": 1}),
+        )
+        return {error["row"] for error in found}
+
     async def open_rows(self, file_id: str) -> list[int]:
         """The rows of a file whose rejections are open, ascending."""
         match = {**rows_of(file_id, first=1), "state": "open"}

@@ -13,7 +13,7 @@ from ingestd.api.bodies import Options, read_options
 from ingestd.api.context import CONTEXT
 from ingestd.api.files import as_file, find_file
 from ingestd.api.probes import Handler
-from ingestd.api.problems import bad_parameter
+from ingestd.api.problems import bad_option
 from ingestd.api.query import refuse_parameters
 from ingestd.errors import StoreAway
 from ingestd.ledger import Action
@@ -46,19 +46,19 @@ async def _post(request: web.Request, act: Act, options: Options) -> web.Respons
 
 def _ignores_budget(value: object) -> bool:
     if not isinstance(value, bool):
-        raise bad_parameter("ignores_budget", "it has to be true or false")
+        raise bad_option("ignores_budget", "it has to be true or false")
     return value
 
 
 def _reason(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_REASON:
-        raise bad_parameter("reason", f"it has to be a text of 1 to {_LONGEST_REASON} characters")
+        raise bad_option("reason", f"it has to be a text of 1 to {_LONGEST_REASON} characters")
     return value
 
 
 def _rows(value: object) -> list[int]:
     if not isinstance(value, list) or not all(type(row) is int and row >= 0 for row in value):
-        raise bad_parameter("rows", "it has to be a list of row numbers; 0 is the file as a whole")
+        raise bad_option("rows", "it has to be a list of row numbers; 0 is the file as a whole")
     return value
 
 

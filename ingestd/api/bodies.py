@@ -13,7 +13,7 @@ from ingestd.api.context import CONTEXT
 from ingestd.api.problems import (
     ProblemDocument,
     RequestRefused,
-    bad_parameter,
+    bad_option,
     choices,
     shown,
 )
@@ -43,7 +43,7 @@ async def read_options(request: web.Request, options: Options) -> dict[str, obje
     given = _read_object(await read_body(request))
     for name in given:
         if name not in options:
-            raise bad_parameter(name, "there is no such option", more=choices(name, options))
+            raise bad_option(name, "there is no such option", more=choices(name, options))
     return {name: options[name](value) for name, value in given.items()}
 
 
@@ -53,7 +53,7 @@ def _read_object(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        raise bad_parameter("body", "it has to be a JSON object, or empty")
+        raise bad_option("body", "it has to be a JSON object, or empty")
     return given
 
 

@@ -67,6 +67,14 @@ def bad_parameter(
     )
 
 
+def bad_option(
+    name: str, detail: str, more: Mapping[str, object] | None = None
+) -> RequestRefused:  # fmt: skip
+    """400: something in the body cannot be used; ``more`` are members of the document."""
+    members = {"option": shown(name), **(more or {})}
+    return RequestRefused(ProblemDocument(400, "bad-option", "Bad body", detail, "", members))
+
+
 def unknown_parameter(name: str, allowed: Iterable[str], hint: str = "") -> RequestRefused:
     """400: there is no such query parameter."""
     detail = f"there is no parameter {shown(name)!r} here"

@@ -110,11 +110,11 @@ def _show_fields(document: Mapping[str, Any]) -> None:
 
 
 def _row(document: Document) -> list[Text | str]:
-    error = document.get("error") or {}
+    error, is_undone = document.get("error") or {}, document["state"] == FileState.UNDONE
     return [
         clean(document["_id"]), clean(document["source_name"]), short(document["name"], 60),
         state_text(clean(document["state"])), _number(document, "record_count"),
-        _number(document, "success_count"), _number(document, "error_count"),
+        "0" if is_undone else _number(document, "success_count"), _number(document, "error_count"),
         local_time(document.get("discovered_at")),
         short(error.get("message") or _in_hand(document)),
     ]  # fmt: skip

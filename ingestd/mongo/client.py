@@ -40,6 +40,8 @@ from ingestd.mongo.uri import open_client
 Result = TypeVar("Result")
 
 _GOODBYE_S = 0.5
+_LOST_S = 0.5
+"""How long a ping looks for a server where none is known; other operations look longer."""
 _THREAD_S = 1.0
 """How long a ping waits for a thread of the driver, beyond its own limit: all may be waiting."""
 _SLOW_PART = 0.25
@@ -368,9 +370,16 @@ class Mongo:
         with self._timed("count", collection):
             return int(await self._database[collection].estimated_document_count())
 
+    @property
+    def has_primary(self) -> bool:
+        """Whether a server is known that takes writes: the driver hears at once when one goes."""
+        return bool(self._client.topology_description.has_writable_server())
+
     async def ping(self) -> float:
-        """Seconds that one empty command takes."""
+        """Seconds that one empty command takes. It waits for an answer, not for a server."""
         started, limit_s = time.perf_counter(), self._settings.timeout
+        if not self.has_primary:
+            limit_s = min(limit_s, _LOST_S)
         with errors_mapped("ping"), pymongo.timeout(limit_s):
             async with asyncio.timeout(limit_s + _THREAD_S):
                 await self._database.command("ping")

@@ -37,6 +37,8 @@ class FileJob:
         self.counts = Counts()
         self.remaining_chunks = layout.chunks
         self.refused_in_trial: list[Rejections] = []
+        self.tried = Counts()
+        """What would become of its rows; where that was found out before any is stored."""
         self.refused = RefusedRecords(desk.settings.paths.rejects, is_whole=not claim.start.row)
         self.failure: Exception | None = None
         self._waiting: dict[int, tuple[Chunk, Counts]] = {}
@@ -59,6 +61,11 @@ class FileJob:
             self.counts = claim.counts
             if done:
                 self.position = self.layout.chunks[done - 1].end
+
+    @property
+    def counts_if_held(self) -> Counts:
+        """Of a file that does not load: nothing of it is stored, so they do not add up."""
+        return Counts(self.layout.row_count, error_count=self.tried.error_count)
 
     @property
     def is_complete(self) -> bool:

@@ -21,7 +21,7 @@ from ingestd.pipeline.survey import (
     try_whole_file,
 )
 from ingestd.pipeline.together import load_together
-from ingestd.records import NO_DRIFT, ClaimedFile, FileLayout, FileResult
+from ingestd.records import NO_DRIFT, ClaimedFile, Counts, FileLayout, FileResult
 from ingestd.refine import Repeats
 from ingestd.validate import unique_columns
 
@@ -134,9 +134,9 @@ class Loading:
 
     async def _try_rows(self, job: FileJob, repeats: Sequence[Repeats | None]) -> None:
         trial, workers = replace(job.plan, is_trial=True), self.desk.workers
-        counts, job.refused_in_trial = await try_whole_file(trial, job.layout, repeats, workers)
+        job.tried, job.refused_in_trial = await try_whole_file(trial, job.layout, repeats, workers)
         if not job.claim.ignores_budget:
-            require_within_budget(counts, job.source)
+            require_within_budget(job.tried, job.source)
         job.refused_in_trial = []
 
     async def _end(
@@ -154,7 +154,8 @@ class Loading:
         await desk.ledger.rewinding(file)  # or a crash below would skip rows that are gone
         await self._remove_rows(source, file)
         drift = job.layout.drift if job else getattr(error, "drift", NO_DRIFT)
-        ending = Ending(reaction.state, told, claim.failures + 1, drift=drift)
+        counts = job.counts_if_held if job else Counts()
+        ending = Ending(reaction.state, told, claim.failures + 1, counts=counts, drift=drift)
         if reaction.is_left:
             return await self._leave(source, file, ending)
         await desk.rejects.record_rows(job.refused_in_trial if job else ())
@@ -181,7 +182,8 @@ class Loading:
         target = await desk.put_away.failed_target(file)
         await desk.ledger.ended(file, replace(ending, target=target))
         moved = await desk.put_away.set_aside(file, target, ending.error)
-        return desk.finished(file, Outcome(ending.state, error=ending.error, moved_to=moved))
+        outcome = Outcome(ending.state, ending.counts, error=ending.error, moved_to=moved)
+        return desk.finished(file, outcome)
 
     async def _remove_rows(self, source: SourceSpec, file: ClaimedFile) -> None:
         """Take back what this attempt and earlier ones stored. What an upsert changed stays."""

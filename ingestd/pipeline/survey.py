@@ -112,7 +112,10 @@ def require_within_budget(counts: Counts, source: SourceSpec) -> None:
     """Raises FileHeld when more rows are refused than ``max_rate`` or ``max_rows`` allow."""
     refused, total = counts.error_count, counts.record_count
     limits = source.errors
-    hint = "see `errors` for the reasons; mend the file or the rules and drop it again"
+    hint = (
+        "see `ingestd errors --file FILE` for the reasons; mend the file or the rules and drop it "
+        "again, or load what is good: ingestd retry FILE --ignore-budget"
+    )
     found = f"{refused} of {total} rows are refused"
     if limits.max_rows is not None and refused > limits.max_rows:
         allowed = counted(limits.max_rows, "row")

@@ -129,7 +129,8 @@ async def _miscounted(desk: Desk, entry: Document, counts: Counts) -> str:
         return f"the ledger counts {_told(as_counts(entry))}, and there are {_told(counts)}"
     stored = await desk.loader.count(entry["source_name"], entry["_id"])
     if stored != counts.success_count:
-        return f"{stored - counts.success_count} documents have numbers of rows that it never had"
+        extra = counted(stored - counts.success_count, "document")
+        return f"{extra} too many, with numbers of rows that it never had"
     return ""
 
 

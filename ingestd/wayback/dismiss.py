@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ingestd.errors import ActionRefused
 from ingestd.ledger import Action, Asked
 from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
@@ -20,12 +21,22 @@ async def dismiss(
     They are still counted: the rows are not stored.
 
     Raises:
-        UnknownFile, ActionRefused: it is being loaded, or a duplicate.
+        UnknownFile, ActionRefused: it is being loaded, or a duplicate; or such a row of it was
+            not refused.
     """
     entry = await find_file(desk, file)
+    await _require_refused(desk, entry, rows)
     asked = Asked(Action.DISMISS, by, {"reason": reason, "rows": list(rows)})
     begun = await desk.ledger.actions.begin(entry["_id"], asked, _STATES, {})
     return await finish_dismiss(desk, begun)
+
+
+async def _require_refused(desk: Desk, entry: Document, rows: Sequence[int]) -> None:
+    if unknown := sorted(set(rows) - await desk.rejects.rows_among(entry["_id"], rows)):
+        raise ActionRefused(
+            f"row {unknown[0]} of {entry['name']} was not refused",
+            f"see `ingestd errors --file {entry['_id']}`; 0 is the file as a whole",
+        )
 
 
 @in_hand

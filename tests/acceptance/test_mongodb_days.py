@@ -3,6 +3,7 @@
 Nothing is lost or doubled, no file fails for what passes, and no retry of a file is used up.
 """
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,3 +134,15 @@ def failing(server: Mongod, **answer: Any) -> Iterator[None]:
         yield
     finally:
         server.command({**point, "mode": "off"})
+
+
+def test_a_mongodb_that_dies_is_told_at_once_however_long_it_may_take_to_answer(
+    new_daemon: NewDaemon, mongod: Mongod
+) -> None:
+    daemon = new_daemon(uri=mongod.uri, mongo__timeout=30).start()
+    assert daemon.get("/health")[0] == 200
+    mongod.signal(signal.SIGKILL)
+    daemon.wait_for(lambda: daemon.get("/health")[0] == 503, "the complaint", limit_s=2)
+    assert "Connection refused" in complaint(daemon, "away")["reason"]
+    mongod.start()
+    daemon.wait_for(lambda: daemon.get("/health")[0] == 200, "health")

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from api_world import World, running
+from bson import ObjectId
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ async def test_a_file_that_is_not_there_is_404(world: World, file_id: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("body", "parameter"),
+    ("body", "option"),
     [
         (b"[", "body"), (b"[]", "body"), (b'{"reson": "x"}', "reson"), (b"{}", "reason"),
         (b'{"reason": ""}', "reason"), (b'{"reason": "x", "rows": [-1]}', "rows"),
@@ -46,18 +47,25 @@ async def test_a_file_that_is_not_there_is_404(world: World, file_id: str) -> No
     ],
 )  # fmt: skip
 async def test_a_bad_body_is_400_naming_what_is_wrong(
-    world: World, body: bytes, parameter: str
+    world: World, body: bytes, option: str
 ) -> None:
     file_id = await world.add_file([])
     status, problem = await world.post(f"/files/{file_id}/dismiss", data=body)
-    assert (status, problem["parameter"]) == (400, parameter)
+    assert (status, problem["option"], problem["title"]) == (400, option, "Bad body")
 
 
 async def test_dismiss_takes_a_reason_and_rows(world: World) -> None:
     file_id = await world.add_file([])
-    body = {"reason": "known", "rows": [1]}
-    status, told = await world.post(f"/files/{file_id}/dismiss", json=body)
+    error = {"_id": ObjectId(f"{file_id}00000001"), "file_id": file_id, "row": 1, "state": "open"}
+    await world.mongo.insert_missing("errors", [error])
+    status, told = await world.post(
+        f"/files/{file_id}/dismiss", json={"reason": "known", "rows": [1]}
+    )
     assert (status, told["actions"][0]["reason"]) == (200, "known")
+    status, told = await world.post(
+        f"/files/{file_id}/dismiss", json={"reason": "known", "rows": [1, 7]}
+    )
+    assert (status, told["detail"]) == (409, "row 7 of file-1.csv was not refused")
 
 
 async def test_a_page_of_another_site_may_not_change_anything(world: World) -> None:

@@ -94,12 +94,12 @@ async def test_a_file_that_cannot_load_is_set_aside_with_a_report(
 
 
 async def test_a_failed_file_that_is_dropped_again_fails_again(world: World) -> None:
-    """It is neither a duplicate nor forgotten, and the first one is not overwritten."""
+    """It is neither a duplicate nor forgotten, and the first one is not overwritten, nor hidden."""
     for expected in (["a.csv"], ["a-2.csv", "a.csv"]):
         assert (await world.load("a.csv", b"")).state is FileState.FAILED
         failed = world.found("failed", "orders")
         assert [name for name in failed if not name.endswith(".json")] == expected
-    assert [file["attempts"] for file in world.files] == [2]
+    assert [file["attempts"] for file in world.files] == [1, 2]
 
 
 async def test_a_file_that_loads_under_mended_rules_leaves_no_open_error(world: World) -> None:
@@ -118,6 +118,10 @@ async def test_a_file_over_its_error_budget_is_held_and_nothing_of_it_shows(
     result = await held.load("a.csv", many(400))
     assert result.state is FileState.HELD
     assert "40 of 400" in result.message
+    assert "--ignore-budget" in result.hint
+    (entry,) = world.files
+    told = [entry[f"{part}_count"] for part in ("record", "success", "error", "filtered")]
+    assert told == [400, 0, 40, 0], "nothing of it is stored"
     assert world.rows() == []
     assert len(world.rows("errors")) == 41, "its rows, and the file itself"
     # dropped again under looser rules, it loads, and its rejections are told once
