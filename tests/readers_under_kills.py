@@ -77,6 +77,12 @@ class Seen:
             self.ids.add(one)
             self.files[one.partition(":")[0]] += 1
 
+    def take(self, line: bytes) -> int | None:
+        """A line of an export: a row, or how many there were."""
+        told = json.loads(line)
+        self.add([told["id"]] if "id" in told else [])
+        return told.get("#rows")
+
     def end(self) -> None:
         """All that was to come has come."""
         parts = (name for name, count in self.files.items() if count != GOOD)
@@ -140,15 +146,14 @@ class Readers:
         seen, url = Seen(), f"{self.url}/data/rows?fields=id&format=ndjson&limit=all&trailer=count"
         try:
             with urllib.request.urlopen(url, timeout=20) as reply:
-                lines = [json.loads(line) for line in reply]
-            (trailer,) = (line["#rows"] for line in lines if "#rows" in line)
-            seen.add(line["id"] for line in lines if "id" in line)
-            if trailer != len(seen.ids):
-                seen.wrong.append(f"{len(seen.ids)} rows, and {trailer} were told")
+                told = [count for line in _lines(reply) if (count := seen.take(line)) is not None]
+            if told != [len(seen.ids)]:
+                seen.wrong.append(f"{len(seen.ids)} rows, and {told} were told")
             seen.end()
             self.counts["exports"] += 1
         except (OSError, http.client.HTTPException) as error:
             self._note("export", error)
+            self.counts["rows of broken exports"] += len(seen.ids)
         return seen
 
     def _note(self, what: str, error: Exception) -> None:
@@ -158,6 +163,14 @@ class Readers:
             self.is_over = True
         self.counts[f"{what}s broken off"] += 1
         time.sleep(_AGAIN_S)
+
+
+def _lines(reply: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Whole lines as they come. Iterating the answer itself would end quietly where it breaks."""
+    rest = b""
+    while piece := reply.read1(2**16):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
 
 
 def missing(daemon: DaemonProcess, names: list[str], readers: Readers) -> Iterator[str]:

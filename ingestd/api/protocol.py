@@ -2,16 +2,35 @@
 
 import uuid
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
+from aiohttp.web_protocol import _ErrInfo
 
-from ingestd.api.problems import ProblemDocument
+from ingestd.api.problems import ProblemDocument, RequestRefused
 
 
 class Protocol(web.RequestHandler):
     """aiohttp's own, but for that."""
 
     __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """Tell it whoever reads the body that cannot be read on: nothing more comes of it."""
+        super().data_received(data)
+        if not self._messages or not isinstance(error := self._messages[-1][0], _ErrInfo):
+            return
+        body = self._last_body()
+        if body is not None and not body.is_eof():
+            self._messages.pop()
+            body.set_exception(RequestRefused(unreadable(error.exc)))
+            body.feed_eof()
+            self.close()
+
+    def _last_body(self) -> StreamReader | None:
+        """That of the last request before what cannot be read, if there is one."""
+        if len(self._messages) > 1:
+            return self._messages[-2][1]
+        return None if self._current_request is None else self._current_request.content
 
     def handle_error(
         self,
@@ -30,7 +49,7 @@ class Protocol(web.RequestHandler):
         return response
 
 
-def unreadable(error: BadHttpMessage) -> ProblemDocument:
+def unreadable(error: BaseException) -> ProblemDocument:
     """400; what was sent is not repeated, for it may be anything."""
     if isinstance(error, LineTooLong):
         return ProblemDocument(
@@ -38,4 +57,4 @@ def unreadable(error: BadHttpMessage) -> ProblemDocument:
             "the limits are api.max_url and api.max_header",
         )  # fmt: skip
     detail = "the request cannot be read: it is not HTTP/1.1 as RFC 9112 has it"
-    return ProblemDocument(400, "not-http", "Not HTTP", detail)
+    return ProblemDocument(400, "not-http", "Not HTTP", detail, headers={hdrs.CONNECTION: "close"})

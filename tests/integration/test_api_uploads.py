@@ -195,6 +195,25 @@ async def test_an_upload_that_is_cut_off_leaves_nothing(world: World, tmp_path: 
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"3\r\nb,2X\r\n", b"-3\r\n"])
+async def test_a_damaged_chunk_is_400_at_once_and_the_end_and_leaves_nothing(
+    world: World, tmp_path: Path, rest: bytes
+) -> None:
+    head = "PUT /ingest/orders/cut.csv HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked"
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(world.url).port)
+    writer.write(head.encode() + b"\r\n\r\n3\r\na,1\r\n")
+    async with asyncio.timeout(LIMIT_S):
+        while not inbox(tmp_path):
+            await asyncio.sleep(0)
+        writer.write(rest)
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b" 400 Bad Request") == 1
+    assert b"Connection: close" in answer
+    assert inbox(tmp_path) == []
+
+
 async def test_nobody_sends_a_body_that_is_not_wanted(world: World, tmp_path: Path) -> None:
     port = int(world.url.rsplit(":", 1)[1])
     for name, expected in (("b.csv", b"HTTP/1.1 100 "), ("b.txt", b"HTTP/1.1 400 ")):
