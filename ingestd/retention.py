@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import anyio
 
+from ingestd.clock import doubt_of_clock
 from ingestd.config.settings import Settings
 from ingestd.errors import StoreRefused
 from ingestd.events import Events
@@ -31,7 +32,7 @@ _REST_S = 0.05
 """Between two steps: a sweep of millions must not be felt by those who load and read."""
 
 _MARKS = "ingestd_retention"
-"""How far the ledger has been gone through: one document."""
+"""How far the ledger has been gone through, and when that was: two documents."""
 
 _DETAILS = (
     "path", "path_bytes", "manifest", "manifest_bytes", "position", "rows_done", "archived_to",
@@ -55,10 +56,20 @@ class Retention:
         """Sweep now and then, for ever. What cannot be swept now keeps nobody from loading."""
         while True:
             try:
-                await self.sweep()
+                await self.sweep_by_clock()
             except (StoreRefused, OSError) as error:
-                self.events.removal_failed("sweep", self.settings.paths.root, str(error))
+                self._tell(str(error))
             await anyio.sleep(_EVERY_S)
+
+    async def sweep_by_clock(self) -> None:
+        """Sweep, unless the clock was set: see ``clock.py``."""
+        if doubt := await doubt_of_clock(self.mongo, _MARKS):
+            self._tell(doubt)
+        else:
+            await self.sweep()
+
+    def _tell(self, reason: str) -> None:
+        self.events.removal_failed("sweep", self.settings.paths.root, reason)
 
     async def sweep(self) -> None:
         """Remove all that is too old by now."""

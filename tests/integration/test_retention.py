@@ -121,3 +121,33 @@ async def test_a_sweep_that_cannot_be_made_ends_nothing(world: World) -> None:
     with anyio.move_on_after(0.5) as waiting:
         await sweeper(world, **ALL).run()
     assert waiting.cancelled_caught
+
+
+async def test_a_clock_that_was_set_years_ahead_removes_nothing_for_a_day_and_is_told(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await world.load("a.csv", many(40))
+    retention = sweeper(world, **ALL)
+    await retention.sweep_by_clock()
+    age(world)
+    before = datetime.now(UTC) - timedelta(days=3650)
+    await world.mongo.update("ingestd_retention", {"_id": "clock"}, {"$set": {"at": before}})
+    for _ in range(23):
+        await retention.sweep_by_clock()
+    assert (len(world.found("archive")), len(world.rows("errors"))) == (1, 4)
+    told = capsys.readouterr()
+    assert f"{told.out}{told.err}".count("the clock is 3650 days ahead") == 23
+    await retention.sweep_by_clock()
+    assert (world.found("archive"), world.rows("errors")) == ([], [])
+
+
+async def test_a_clock_that_was_set_right_again_is_believed_at_once(world: World) -> None:
+    await world.load("a.csv", many(40))
+    age(world)
+    ahead = datetime.now(UTC) + timedelta(days=3650)
+    mark = {"$set": {"at": ahead, "doubts": 5}}
+    await world.mongo.update("ingestd_retention", {"_id": "clock"}, mark, upsert=True)
+    await sweeper(world, **ALL).sweep_by_clock()
+    assert world.found("archive") == []
+    mark = world.rows("ingestd_retention", _id="clock")[0]
+    assert (mark["doubts"], mark["at"] < ahead) == (0, True)
