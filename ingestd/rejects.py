@@ -32,7 +32,8 @@ from ingestd.records import REJECTS, ClaimedFile, Rejections, Shape
 from ingestd.rejections import joined, raw_octets
 
 ERRORS = "errors"
-_INDEXES = (("source_name", "error_time", "_id"), ("file_id", "row"))
+_BY_TIME = ("source_name", "error_time", "_id")
+"""The only index: those of a file are a range of ``_id``."""
 _PAGE_ROWS = 5000
 
 Closed = Literal["replayed", "dismissed"]
@@ -56,8 +57,8 @@ class Rejects:
         self._mongo = mongo
 
     async def prepare(self) -> None:
-        """Create the indexes of ``errors``."""
-        index = partial(self._mongo.ensure_indexes, ERRORS, *_INDEXES)
+        """Create the index of ``errors``."""
+        index = partial(self._mongo.ensure_indexes, ERRORS, _BY_TIME)
         await self._mongo.patiently("indexing errors", index)
 
     async def record_rows(self, refused: Sequence[Rejections]) -> None:

@@ -40,6 +40,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _RETRY_AFTER_S = "5"
+_ROWS_HINT = "filter by a column that has an index (load.indexes of the source), or by dates"
+_ERRORS_HINT = "filter by file_id (see /files), or by dates: what has no index is looked for there"
 
 
 @web.middleware
@@ -111,10 +113,11 @@ def _no_route(request: web.Request, _: object) -> ProblemDocument:
 
 def _slow_problem(request: web.Request, _: object) -> ProblemDocument:
     limit_s = request.app[CONTEXT].settings.query_timeout
+    is_of_errors = route_of(request).startswith("/errors/")
     return ProblemDocument(
         503, "query-too-slow", "The query takes too long",
         f"MongoDB did not find the rows within {limit_s:g} s (api.query_timeout)",
-        "filter by a column that has an index (load.indexes of the source), or by dates",
+        _ERRORS_HINT if is_of_errors else _ROWS_HINT,
     )  # fmt: skip
 
 

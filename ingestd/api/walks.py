@@ -29,8 +29,8 @@ _PAGE_BATCH_ROWS = 500
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One query over a collection, in order of ``sort``, ``time_field`` and ``_id``; all conditions
-    must hold. An index with just these fields makes it cheap."""
+    """One query over a collection, in order of ``sort``, ``time_field`` and ``_id``, or of ``_id``
+    alone; all conditions must hold. An index with just these fields makes it cheap."""
 
     reads: Reads
     collection: str
@@ -40,12 +40,13 @@ class Walk:
     projection: Document | None = None
     sort: tuple[str, ...] = ()
     is_descending: bool = False
+    is_by_identity: bool = False
     after: Key | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
         """What the order goes by."""
-        return (*self.sort, self.time_field, "_id")
+        return ("_id",) if self.is_by_identity else (*self.sort, self.time_field, "_id")
 
     @property
     def order(self) -> list[tuple[str, int]]:
@@ -60,7 +61,7 @@ class Walk:
         """
         if self.after is None:
             return [self._match()]
-        place = list(zip(self.fields, self.after.place, strict=True))
+        place = list(zip(self.fields, self.after.place[-len(self.fields) :], strict=True))
         parts = []
         for depth in reversed(range(len(place))):
             name, value = place[depth]

@@ -23,7 +23,7 @@ from ingestd.config.reading import read, require
 from ingestd.errors import ExitCode
 from ingestd.export.json_text import to_json
 from ingestd.ledger import SOURCES, find_files
-from ingestd.mongo import Document, Mongo
+from ingestd.mongo import Document, Mongo, rows_of
 from ingestd.rejects import ERRORS
 
 _COLUMNS = (
@@ -69,7 +69,7 @@ async def find_errors(mongo: Mongo, wanted: ErrorFilter) -> list[Document]:
     for name in names:
         match: Document = {"source_name": name}
         if files is not None:
-            match["file_id"] = {"$in": files}
+            match["$or"] = [rows_of(file) for file in files]
         newest_first = [("error_time", -1), ("_id", -1)]
         found += await mongo.find(ERRORS, match, sort=newest_first, limit=wanted.limit)
     found.sort(key=lambda document: (document["error_time"], document["_id"]))

@@ -329,19 +329,14 @@ class Mongo:
         return next(iter(await self.find(collection, match, limit=1, **options)), None)
 
     async def find(self, collection: str, match: Document, **options: Any) -> list[Document]:
-        """All documents that match. ``options``: sort, limit, projection, max_time_ms, hint."""
+        """See ``Reads``."""
         with self._timed("find", collection):
-            cursor = self._database[collection].find(match, **options)
-            found: list[Document] = await cursor.to_list(None)
-            return found
+            return list(await self._database[collection].find(match, **options).to_list(None))
 
     async def iterate_raw(
         self, collection: str, match: Document, **options: Any
     ) -> AsyncGenerator[bytes, None]:
-        """Stream what matches as concatenated BSON, one reply of the server (16 MiB) at a time.
-
-        ``options`` as for ``find``, and batch_size: rows per reply.
-        """
+        """See ``Reads``."""
         with errors_mapped(f"reading {collection}"):
             cursor = self._database[collection].find_raw_batches(match, **options)
             try:
@@ -354,11 +349,10 @@ class Mongo:
     async def aggregate(
         self, collection: str, pipeline: Sequence[Document], **options: Any
     ) -> list[Document]:
-        """All documents that the pipeline makes; ``options``: maxTimeMS, hint."""
+        """See ``Reads``."""
         with self._timed("aggregate", collection):
             cursor = self._database[collection].aggregate(list(pipeline), **options)
-            found: list[Document] = await cursor.to_list(None)
-            return found
+            return list(await cursor.to_list(None))
 
     async def count(self, collection: str, match: Document, **options: Any) -> int:
         """How many match, counted exactly."""

@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from api_world import START, World, running, source
-from bson import ObjectId
 from pymongo import MongoClient
 from yarl import URL
 
@@ -21,6 +20,7 @@ from ingestd.config.settings import ApiSettings
 from ingestd.errors import ConfigError
 from ingestd.events import Events
 from ingestd.metrics import Metrics
+from ingestd.mongo import row_id
 
 ROW = {"order_id": "a", "amount": 1.0, "country": "US"}
 
@@ -31,15 +31,18 @@ async def world(mongo_uri: str, database: str) -> AsyncIterator[World]:
         yield made
 
 
-async def add_errors(world: World, count: int, **fields: Any) -> None:
+async def add_errors(
+    world: World, count: int, file_id: str = "00000000000000aa", **fields: Any
+) -> None:
     await world.mongo.insert_missing(
         "errors",
         [
             {
-                "_id": ObjectId(), "source_name": "orders", "error_time": START + timedelta(n // 2),
+                "_id": row_id(file_id, n), "source_name": fields.get("source_name", "orders"),
+                "error_time": START + timedelta(n // 2),
                 "error_type": "validation", "error_message": "too small",
                 "record": {"amount": "-1"}, "file": "a.csv", "row": n, "line": n + 1,
-                "file_id": "00000000000000aa",
+                "file_id": file_id,
                 "raw": b"\xff,1", "state": "open",
                 "violations": [{"column": "amount", "rule": "min", "value": "-1", "message": "m"}],
                 **fields,
@@ -228,7 +231,7 @@ async def read_to_the_end(reader: asyncio.StreamReader) -> None:
 
 async def test_errors_come_as_stored_and_in_pages(world: World) -> None:
     await add_errors(world, 5)
-    await add_errors(world, 1, source_name="others")
+    await add_errors(world, 1, "00000000000000bb", source_name="others")
     rows = [row async for page in world.pages("/errors/orders?limit=2") for row in page]
     assert [row["row"] for row in rows] == [0, 1, 2, 3, 4]
     assert rows[0]["raw"] == "/ywx"
@@ -241,20 +244,33 @@ async def test_errors_come_as_stored_and_in_pages(world: World) -> None:
 
 async def test_errors_are_filtered_by_what_describes_them(world: World) -> None:
     await add_errors(world, 1)
-    await add_errors(world, 1, state="replayed", error_type="parse", file_id="00000000000000bb")
+    await add_errors(world, 1, "00000000000000bb", state="replayed", error_type="parse")
     for query, count in {
         "type=parse": 1, "file=a.csv": 2, "file=b.csv": 0, "rule=min": 2, "rule=max": 0,
         "column=amount": 2, "column=x": 0,
-        "file_id=00000000000000bb": 1, "state=open": 1, "state=dismissed": 0,
+        "file_id=00000000000000bb": 1, "file_id=00000000000000bb-2": 1,
+        "file_id=00000000000000cc": 0, "file_id=bb": 0, "state=open": 1, "state=dismissed": 0,
         "start_date=2026-02-01": 0, "end_date=2026-01-31": 2, "rule=[$ne]": 0,
     }.items():  # fmt: skip
         assert len((await world.get(f"/errors/orders?{query}"))[1]) == count, query
 
 
+async def test_errors_of_a_file_come_in_the_order_of_its_rows_whenever_they_were_found(
+    world: World,
+) -> None:
+    for row in range(9):
+        found_at = START - timedelta(minutes=row // 3)  # chunks are refined side by side
+        fields = {"_id": row_id("aa" * 8, row), "row": row, "error_time": found_at}
+        await add_errors(world, 1, "aa" * 8, **fields)
+    await add_errors(world, 3, "ab" * 8)
+    walk = world.pages(f"/errors/orders?file_id={'aa' * 8}&limit=2")
+    assert [row["row"] async for page in walk for row in page] == list(range(9))
+
+
 async def test_reasons_are_counted_by_rule_and_column_with_an_example(world: World) -> None:
     await add_errors(world, 3)
-    await add_errors(world, 1, violations=[], error_type="empty_file", file="b.csv")
-    await add_errors(world, 2, source_name="others")
+    await add_errors(world, 1, "bb" * 8, violations=[], error_type="empty_file", file="b.csv")
+    await add_errors(world, 2, "cc" * 8, source_name="others")
     status, told, _ = await world.get("/errors/orders/summary")
     assert status == 200
     assert [(one["rule"], one["column"], one["count"]) for one in told] == [

@@ -12,6 +12,7 @@ from pipeline_world import World, csv, many, opened, source
 
 from ingestd.cli.errors import ErrorFilter, find_errors
 from ingestd.cli.files import FileFilter, list_files
+from ingestd.mongo import row_id
 from ingestd.records import FileState
 from ingestd.visible import visible_runs
 from ingestd.wayback import dismiss, forget, replay, retry, undo
@@ -50,8 +51,10 @@ def put_history(world: World) -> None:
     ]
     rejections = [
         {
-            "source_name": "orders", "error_time": entry["processed_at"], "row": 1,
-            "file_id": entry["_id"], "state": "dismissed" if n % 2 else "open",
+            "_id": row_id(entry["_id"], 1), "source_name": "orders", "row": 1, "line": 2,
+            "error_time": entry["processed_at"], "file_id": entry["_id"], "file": entry["name"],
+            "error_type": "parse", "error_message": "", "violations": [],
+            "state": "dismissed" if n % 2 else "open",
         }
         for n, entry in enumerate(entries)
     ]  # fmt: skip
