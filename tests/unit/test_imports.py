@@ -15,7 +15,7 @@ LEVELS = (
      "refine", "infer", "export"),
     ("files", "watch", "handover", "workers", "mongo", "mongod", "mongod_home", "connection",
      "ledger", "visible", "load", "rejects", "access"),
-    ("pipeline", "wayback", "retention", "engine"),
+    ("pipeline", "wayback", "clock", "retention", "engine"),
     ("api",),
     ("shift", "vitals", "reload", "systemd", "daemon", "cli", "demo", "__main__"),
 )  # fmt: skip
