@@ -70,7 +70,7 @@ class Engine:
         Files that lie in an inbox are left to the watcher: it offers them.
         """
         await self.desk.ledger.leases.look_around()
-        await recover(self.desk.ledger, self.desk.loader, self.events, list(self.sources))
+        await recover(self.desk, list(self.sources))
         await finish_actions(self.desk)
 
     def change_sources(self, sources: Sequence[SourceSpec]) -> None:

@@ -311,8 +311,8 @@ class Events:
             "path left alone", source=source_name, file=_shown(path), reason=reason, hint=hint
         )
 
-    def marker_left(self, marker: Path, reason: str) -> None:
-        self._log.warning("side file stays in the inbox", file=_shown(marker), reason=reason)
+    def side_file_left(self, path: Path, reason: str) -> None:
+        self._log.warning("side file stays where it is", file=_shown(path), reason=reason)
 
     # life
 

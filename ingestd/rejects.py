@@ -17,7 +17,9 @@ from ingestd.config.encodings import encode
 from ingestd.documents import decoded
 from ingestd.errors import FileUnavailable
 from ingestd.files import (
+    digest_of,
     explaining,
+    look,
     make_directory,
     name_with,
     remove_abandoned,
@@ -291,6 +293,21 @@ def _place(temporary: Path, file: ClaimedFile, shape: Shape) -> Path:
             path = temporary.with_name(name_with(file.path.name, f".{file.file_id}{ending}"))
             temporary.replace(path)
     return path
+
+
+def remove_unchanged(path: Path, sha256: str) -> bool:
+    """Remove a rejects file for good, unless somebody has changed it; says whether it is gone.
+
+    Raises:
+        FileUnavailable: it cannot be read or removed now.
+    """
+    if os.path.lexists(path):
+        if digest_of(path, look(path)).hex() != sha256:
+            return False
+        with explaining("unwritable_file", path):
+            path.unlink()
+            sync_directory(path.parent)
+    return True
 
 
 def write_error_report(place: Path, report: dict[str, Any]) -> None:

@@ -36,7 +36,8 @@ _MARKS = "ingestd_retention"
 
 _DETAILS = (
     "path", "path_bytes", "manifest", "manifest_bytes", "position", "rows_done", "archived_to",
-    "archived_to_bytes", "drift", "actions", "replayed",
+    "archived_to_bytes", "drift", "actions", "replayed", "rejects_file", "rejects_file_bytes",
+    "rejects_sha256",
 )  # fmt: skip
 """What is dropped of an entry. The rest says which content it was, how it ended and when, which is
 all that claims, readers and receipts ask for."""

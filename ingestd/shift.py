@@ -67,4 +67,4 @@ class Shift:
         try:
             marker.unlink(missing_ok=True)
         except OSError as error:  # somebody else's directory: the marker stays, and is harmless
-            self._events.marker_left(marker, error.strerror or "")
+            self._events.side_file_left(marker, error.strerror or "")

@@ -21,7 +21,7 @@ _SHOWN = (
     "source_name", "name", "state", "path", "size", "sha256", "attempts", "discovered_at",
     "processed_at", "finished_at", "record_count", "success_count", "error_count",
     "filtered_count", "rows_done", "archived_to", "drift", "error", "retry_at", "duplicate_of",
-    "replaced_by", "config_hash", "actions",
+    "replaced_by", "config_hash", "actions", "rejects_file",
 )  # fmt: skip
 """Fields of a ledger document that mean something to a reader."""
 

@@ -46,7 +46,11 @@ def retry_file(location: Path | None, file: str, *, ignores_budget: bool, as_jso
 def undo_file(location: Path | None, file: str, *, as_json: bool) -> int:
     """Remove the rows of a file."""
     act = partial(undo_, file=file, by=operator())
-    return _act(location, act, "{name} is undone: none of its rows is left", as_json=as_json)
+    entry = at_desk(location, act)
+    told = "{name} is undone: none of its rows is left"
+    if entry.get("rejects_file"):
+        told += ". Somebody has changed {rejects_file}: it stays, for rows that are undone, too"
+    return _tell(entry, told, as_json=as_json)
 
 
 def forget_file(location: Path | None, file: str, *, as_json: bool) -> int:
@@ -82,11 +86,16 @@ def show_receipt(location: Path | None, file: str) -> int:
 
 def _act(location: Path | None, act: Act, told: str, *, as_json: bool) -> int:
     """Do it, and tell so with what the ledger says of the file then."""
-    entry = at_desk(location, act)
+    return _tell(at_desk(location, act), told, as_json=as_json)
+
+
+def _tell(entry: Document, told: str, *, as_json: bool) -> int:
+    file = as_file(entry)
     if as_json:
-        show_json(json.loads(to_json(as_file(entry))))
+        show_json(json.loads(to_json(file)))
     else:
-        stdout().print(told.format(name=clean(entry["name"]), path=clean(entry["path"])))
+        texts = {key: clean(file[key] or "") for key in ("name", "path", "rejects_file")}
+        stdout().print(told.format(**texts))
     return ExitCode.OK
 
 

@@ -89,12 +89,18 @@ class Actions:
         Raises:
             UnknownFile, ActionRefused: the file is not there, or not in such a state.
         """
-        await self._leases.assure()
-        doing = {**asked.as_document(), **self._mine()}
-        begun = await self._change(identity, asked, states, {**fields, "doing": doing})
+        begun = await self.try_to_begin(identity, asked, states, fields)
         if begun is None:
             begun = await self._take_up({"_id": identity, "doing.action": asked.action.value})
         return begun or await self._refuse(identity, asked, states)
+
+    async def try_to_begin(
+        self, identity: str, asked: Asked, states: Sequence[FileState], fields: Document
+    ) -> Document | None:
+        """The same, unless anything is under way with the file, or it is in another state."""
+        await self._leases.assure()
+        doing = {**asked.as_document(), **self._mine()}
+        return await self._change(identity, asked, states, {**fields, "doing": doing})
 
     def _mine(self) -> Document:
         """What only we have, so that nobody else can finish it."""

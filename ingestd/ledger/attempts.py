@@ -22,7 +22,7 @@ from ingestd.ledger.entry import (
 from ingestd.ledger.leases import Leases
 from ingestd.ledger.runs import Runs
 from ingestd.mongo import Document, Mongo
-from ingestd.records import Counts, FileState, Position
+from ingestd.records import SET_ASIDE, Counts, FileState, Position
 
 
 class Attempts:
@@ -121,8 +121,7 @@ class Attempts:
 
 def _intended(known: Document) -> str | None:
     """Whom a file was to replace that did not load: it still is when it comes again."""
-    has_failed = known["state"] in (FileState.FAILED, FileState.HELD)
-    return known.get("replaces") if has_failed else None
+    return known.get("replaces") if known["state"] in SET_ASIDE else None
 
 
 def _stale(known: Document) -> Document:

@@ -13,7 +13,7 @@ from typing import Any
 from ingestd.config.settings import LedgerSettings
 from ingestd.errors import FileTaken, StoreRefused
 from ingestd.files import is_there as is_there_on_disk
-from ingestd.ledger.actions import Actions, note_change
+from ingestd.ledger.actions import Actions
 from ingestd.ledger.archives import Archives
 from ingestd.ledger.attempts import Attempts
 from ingestd.ledger.claims import Claims, IsThere
@@ -214,6 +214,17 @@ class Ledger:
             change["owner"] = None
         await self._advance(file, change)
 
+    async def note_rejects(self, written: Sequence[tuple[str, Path, bytes]]) -> None:
+        """Where the refused rows of committed files are written, and the digests of that."""
+        changes = [
+            (self._owned(identity), {"$set": _rejects_fields(path, digest)})
+            for identity, path, digest in written
+        ]
+        if changes:
+            await self._mongo.patiently(
+                "noting rejects files", lambda: self._mongo.update_each(FILES, changes)
+            )
+
     async def put_away(self, identity: str, path: Path | None) -> None:
         """The file has left the inbox for ``path``, or stays: nothing more is to be done.
 
@@ -248,12 +259,6 @@ class Ledger:
         if await self.leases.is_in_hand(entry.get("owner"), entry["_id"]):
             return False
         return await self._attempts.own(entry) is not None
-
-    async def rows_removed(self, undone: Document) -> None:
-        """The rows of an undone file are gone; not those of a later attempt."""
-        await note_change(self._mongo, undone["source_name"])
-        match = {"_id": undone["_id"], "processed_at": undone["processed_at"]}
-        await self._set("forgetting rows", match, {"has_rows": False})
 
     # reading
 
@@ -292,10 +297,9 @@ class Ledger:
         without those that somebody takes back at this moment."""
         match = {
             "has_rows": True, "source_name": {"$in": list(sources)},
-            "state": FileState.UNDONE.value,
+            "state": FileState.UNDONE.value, "doing": None,
         }  # fmt: skip
-        found = await self._find("finding undone files", match)
-        return [entry for entry in found if await self._attempts.is_lasting(entry)]
+        return await self._find("finding undone files", match)
 
     async def _find(self, doing: str, match: Document) -> list[Document]:
         return await self._mongo.patiently(doing, lambda: self._mongo.find(FILES, match))
@@ -316,6 +320,10 @@ def _put_away(path: Path | None) -> list[Document]:
         is_loaded = {"$eq": ["$state", FileState.LOADED.value]}
         change["state"] = {"$cond": [is_loaded, FileState.ARCHIVED.value, "$state"]}
     return [{"$set": change}]
+
+
+def _rejects_fields(path: Path, sha256: bytes) -> Document:
+    return {**path_fields("rejects_file", path), "rejects_sha256": sha256.hex()}
 
 
 def _literal(fields: Document) -> Document:

@@ -76,10 +76,9 @@ class Alone:
         return claim.wait_s
 
     async def _set_duplicate_aside(self, claimed: Claimed) -> Ended:
-        is_failure = claimed.source.load.on_duplicate_file == "fail"
-        if claimed.file.found.replaces is not None:  # nothing was replaced
-            is_failure = True
-        state = FileState.FAILED if is_failure else FileState.DUPLICATE
+        is_allowed = claimed.source.load.on_duplicate_file == "skip"
+        is_fine = is_allowed and claimed.file.found.replaces is None  # else it replaces nothing
+        state = FileState.DUPLICATE if is_fine else FileState.FAILED
         message = f"the same content was loaded before, as file {claimed.claim.file.file_id}"
         error = {"type": "duplicate_file", "message": message, "hint": "nothing was loaded"}
         return await self._end_beside(claimed, state, error)

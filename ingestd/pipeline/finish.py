@@ -15,7 +15,7 @@ from ingestd.pipeline.desk import Desk, Ended, Outcome
 from ingestd.pipeline.job import FileJob
 from ingestd.pipeline.policy import describe
 from ingestd.pipeline.putaway import Leaving
-from ingestd.pipeline.recovery import remove_undone
+from ingestd.pipeline.takeback import remove_undone
 from ingestd.records import ClaimedFile, Counts, FileState, Shape
 from ingestd.rejects import Refused
 
@@ -103,7 +103,7 @@ async def put_away_all(
             [
                 Refused(one.file, one.shape, one.refused)
                 for one in committed
-                if one.counts.error_count
+                if one.counts.error_count and one.state is not FileState.UNDONE
             ]
         )
         moved = await desk.put_away.move_all(
@@ -139,7 +139,7 @@ async def _clean_up(desk: Desk, committed: Sequence[Committed]) -> None:
     source = committed[0].source
     is_replacing = any(one.file.replaces for one in committed)
     if is_replacing or source.load.on_changed_file == "replace":
-        await remove_undone(desk.ledger, desk.loader, [source.name])
+        await remove_undone(desk, [source.name])
     for one in committed:
         if one.file.attempts > 1:
             await desk.rejects.clear_file(one.file)

@@ -20,6 +20,7 @@ from ingestd.pipeline.survey import (
     require_within_budget,
     try_whole_file,
 )
+from ingestd.pipeline.takeback import remove_rejects_file
 from ingestd.pipeline.together import load_together
 from ingestd.records import NO_DRIFT, ClaimedFile, Counts, FileLayout, FileResult
 from ingestd.refine import Repeats
@@ -94,6 +95,8 @@ class Loading:
         """Hand out all chunks and wait for them; when stopping, as many as there is time for."""
         if job.claim.is_stale:
             await self._remove_rows(job.source, job.file)
+            entry = await self.desk.ledger.actions.find(job.file.file_id)
+            await remove_rejects_file(self.desk, entry)
         repeats = await self._survey(job)
         if job.claim.is_stale or job.layout.size_bytes > self.desk.limits.chunk_bytes:
             await self.desk.ledger.loading(job.file)  # else it is done in a moment

@@ -1,6 +1,6 @@
 """Where files go when they ended: archive, failed, rejects. Everything here can be repeated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -9,7 +9,17 @@ from pathlib import Path
 from ingestd.config.settings import PathSettings
 from ingestd.errors import FileUnavailable
 from ingestd.events import Events
-from ingestd.files import FILE_GONE, Mounts, Move, free_name, move, move_all, move_beside
+from ingestd.files import (
+    FILE_GONE,
+    Mounts,
+    Move,
+    digest_of,
+    free_name,
+    look,
+    move,
+    move_all,
+    move_beside,
+)
 from ingestd.ledger import Ledger
 from ingestd.mongo import Document
 from ingestd.pipeline.errands import run_errand
@@ -86,7 +96,16 @@ class PutAway:
         for one in refused:
             if one.records is None:
                 written[one.file.file_id] = await self._read_back(one, directory)
+        await self._note(written)
         return written
+
+    async def _note(self, written: Mapping[str, Path | Exception]) -> None:
+        """So that it can be told, when the rows are taken back, whether a person has changed it."""
+        places = {key: place for key, place in written.items() if isinstance(place, Path)}
+        digests = await run_errand(lambda: [digest_of(one, look(one)) for one in places.values()])
+        await self._ledger.note_rejects(
+            [*zip(places.keys(), places.values(), digests, strict=True)]
+        )
 
     async def _read_back(self, refused: Refused, directory: Path) -> Path | Exception:
         try:
@@ -160,7 +179,7 @@ class PutAway:
             try:
                 await run_errand(partial(move_beside, manifest, one.file.path, place))
             except FileUnavailable as error:
-                self._events.marker_left(manifest, error.message)
+                self._events.side_file_left(manifest, error.message)
 
     def _unless_gone(
         self, leaving: Leaving, place: Path | FileUnavailable

@@ -8,7 +8,7 @@ Every durable step, and what a crash just after it comes to:
     rewinding                  an entry at its start, some rows   takes them back, loads anew
     the end of a bad file      an entry, the file in the inbox    report and move again
     the commit                 rows seen, the file in the inbox   rejects file and move again
-    the commit of a new one    rows of the old one, not seen      removes them (here)
+    the commit of a new one    rows of the old one, not seen      takes them back (takeback.py)
     the move                   a file elsewhere, an open entry    finds it, closes (here)
 """
 
@@ -22,26 +22,20 @@ from ingestd.errors import FileUnavailable
 from ingestd.events import Events
 from ingestd.files import move_beside, names_like
 from ingestd.ledger import Ledger, path_in
-from ingestd.load import Loader
 from ingestd.mongo import Document
+from ingestd.pipeline.desk import Desk
+from ingestd.pipeline.takeback import remove_undone
 
 
-async def recover(ledger: Ledger, loader: Loader, events: Events, sources: Sequence[str]) -> None:
+async def recover(desk: Desk, sources: Sequence[str]) -> None:
     """Finish moves and removals that were under way, and that nobody has in hand.
 
     A file that is still in its inbox is left to the watcher: it is offered again, and the
     ledger knows what was to be done with it.
     """
-    await remove_undone(ledger, loader, sources)
-    for entry in await ledger.leaving(sources):
-        await _finish_move(entry, ledger, events)
-
-
-async def remove_undone(ledger: Ledger, loader: Loader, sources: Sequence[str]) -> None:
-    """Remove the rows of files that readers see no more."""
-    for entry in await ledger.undone(sources):
-        await loader.remove_run(entry["source_name"], entry["_id"], entry["processed_at"])
-        await ledger.rows_removed(entry)
+    await remove_undone(desk, sources)
+    for entry in await desk.ledger.leaving(sources):
+        await _finish_move(entry, desk.ledger, desk.events)
 
 
 async def _finish_move(entry: Document, ledger: Ledger, events: Events) -> None:
@@ -62,7 +56,7 @@ async def _move_manifest(manifest: Path, source: Path, place: Path, events: Even
     try:
         await anyio.to_thread.run_sync(move_beside, manifest, source, place)
     except FileUnavailable as error:
-        events.marker_left(manifest, error.message)
+        events.side_file_left(manifest, error.message)
 
 
 def _find_moved(target: Path, size_bytes: int, sha256: str) -> Path | None:

@@ -57,11 +57,10 @@ async def _require_new(desk: Desk, entry: Document, new: str) -> None:
     """Raises ActionRefused when that content is loaded already, and nobody forgot it since."""
     if not await desk.ledger.versions.is_seen(new):
         return
-    known = await desk.ledger.actions.find(new)
-    if new == entry["_id"] or not known.get("is_forgotten"):
+    known, is_same = await desk.ledger.actions.find(new), new == entry["_id"]
+    if is_same or not known.get("is_forgotten"):
+        undo = f"if only that is to stay: ingestd undo {entry['_id']}"
         raise ActionRefused(
             f"the new file has the content of {known['name']} ({new}), which is loaded already",
-            f"nothing is replaced; if only that one is to stay: ingestd undo {entry['_id']}"
-            if new != entry["_id"]
-            else "nothing is replaced; is it the right file?",
+            "is it the right file?" if is_same else undo,
         )

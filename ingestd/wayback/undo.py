@@ -4,15 +4,16 @@ from ingestd.errors import ActionRefused
 from ingestd.ledger import Action, Asked
 from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
+from ingestd.pipeline.takeback import take_back
 from ingestd.records import COMMITTED, FileState
-from ingestd.wayback.hand import in_hand
 from ingestd.wayback.lookup import find_file, source_of
 
 
 async def undo(desk: Desk, file: str, by: str) -> Document:
     """Take a loaded file back: readers see none of its rows from now on, then they are removed.
 
-    Its original stays in the archive. Dropped again, it is loaded again.
+    Its original stays in the archive; dropped again, it is loaded again. Its rejects file stays,
+    and ``rejects_file`` names it, only where somebody has changed it.
 
     Raises:
         UnknownFile, ActionRefused: it is not loaded, or its rows have replaced others.
@@ -36,11 +37,8 @@ async def _has_replaced_others(desk: Desk, entry: Document) -> bool:
     return is_upsert or await desk.loader.has_versions(entry["source_name"], entry["_id"])
 
 
-@in_hand
 async def finish_undo(desk: Desk, entry: Document) -> Document:
     """Remove what nobody may see any more."""
-    await desk.loader.remove_run(entry["source_name"], entry["_id"], entry["processed_at"])
-    await desk.rejects.remove_rows(entry["_id"])
-    undone = await desk.ledger.actions.finish(entry, {"has_rows": False})
+    undone = await take_back(desk, entry)
     desk.events.action_done(Action.UNDO, undone)
     return undone

@@ -118,7 +118,7 @@ AGAIN = Ended("again.csv", FIRST.content, "duplicate")
 REFUSED_AGAIN = Ended("again.csv", FIRST.content, "failed", errors={})
 MONDAY = Ended("day.csv", rows(30, 6), source="daily")
 TUESDAY = Ended("day.csv", rows(40, 8, first=100), source="daily")
-OF_MONDAY = Ended("day.csv", MONDAY.content, "undone", "daily", has_rows=False)
+OF_MONDAY = Ended("day.csv", MONDAY.content, "undone", "daily", has_rows=False, errors={})
 MEMBERS = {"may.csv": rows(150, 30), "june.csv": rows(5, 0, first=500), "x.csv": b"id,note\n2,b\n"}
 ARCHIVE = zipped(MEMBERS)
 UNPACKED = [
@@ -197,7 +197,7 @@ STORIES = {
 }  # fmt: skip
 
 UNDONE = Ended("first.csv", FIRST.content, "undone", has_rows=False, errors={})
-REPLACED = Ended("first.csv", FIRST.content, "undone", has_rows=False)
+REPLACED = UNDONE
 CORRECTED = Ended("corrected.csv", rows(25, 0, note="right"))
 FREED = Ended(
     "held.csv", HELD.content, source="strict",

@@ -141,7 +141,7 @@ def _lying(file: Ended) -> Iterator[Item]:
     yield file.directory, file.source, _digest(file.content)
     if file.directory == "failed":
         yield "failed", file.source, f"{file.name.rpartition('/')[2]}.error.json"
-    if file.state in COMMITTED and file.refused:
+    if file.state in COMMITTED and file.refused and file.has_rows:
         lines = file.content.splitlines(keepends=True)
         bad = b"".join(lines[row] for row in file.refused)
         yield "rejects", file.source, _digest(lines[0] + bad)
@@ -198,7 +198,10 @@ class Places:
                 world.strays.append((source, entry["name"], row, "of another attempt"))
 
     def _add_disk(self, world: World, entries: Iterable[Mapping[str, Any]]) -> None:
-        told = Counter(entry["archived_to"] for entry in entries if entry["archived_to"])
+        places = [
+            place for one in entries for place in (one["archived_to"], one.get("rejects_file"))
+        ]
+        told = Counter(place for place in places if place)
         for path in self._files():
             area, source, *_ = path.relative_to(self._base_of(path)).parts
             if path.name.startswith(".") or area not in ("archive", "rejects", "failed"):

@@ -200,7 +200,7 @@ class World:
 
     async def recover(self) -> None:
         """What a start does first."""
-        await recover(self.desk.ledger, self.desk.loader, self.desk.events, ["orders"])
+        await recover(self.desk, ["orders"])
         await finish_actions(self.desk)
 
     async def offer_inbox(self) -> list[Answer]:

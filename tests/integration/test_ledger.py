@@ -15,6 +15,8 @@ from ingestd.events import Events
 from ingestd.files import file_id
 from ingestd.ledger import (
     THIS_PROCESS,
+    Action,
+    Asked,
     Claim,
     Commit,
     Ending,
@@ -489,7 +491,12 @@ async def test_rows_of_replaced_versions_are_remembered_until_they_are_removed(
     for file in (old, new):
         await commit(ledger, file, is_replacing=True)
     assert [file["_id"] for file in await ledger.undone(["orders"])] == [old.file_id]
-    await ledger.rows_removed(await entry(mongo, old.file_id))
+    undo = Asked(Action.UNDO, "ada")
+    begun = await ledger.actions.try_to_begin(old.file_id, undo, [FileState.UNDONE], {})
+    assert begun is not None
+    assert await ledger.undone(["orders"]) == []
+    assert await ledger.actions.try_to_begin(old.file_id, undo, [FileState.UNDONE], {}) is None
+    await ledger.actions.finish(begun, {"has_rows": False})
     assert await ledger.undone(["orders"]) == []
 
 

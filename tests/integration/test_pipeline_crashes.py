@@ -24,6 +24,7 @@ from ingestd.wayback import forget
 CONTENT = many(400, refused_every=50)
 """Three chunks."""
 OLD, NEW = csv((1, 1, "old"), (2, 2, "old")), csv((3, 3, "new"))
+REFUSED = OLD + b"4,-4,refused\n"
 
 
 @pytest.fixture
@@ -145,6 +146,7 @@ def is_replaced(world: World) -> None:
     assert [file["state"] for file in world.files] == ["undone", "archived"]
     assert len(world.found("archive")) == 2
     assert world.ids() == [3]
+    assert (world.rows("errors"), world.found("rejects")) == ([], [])
 
 
 def is_upserted(world: World) -> None:
@@ -168,7 +170,9 @@ STORIES = {
         OLD, is_as_before, source(validation_rules={"amount": {"max": 1}}, errors={"max_rows": 0}),
         before=OLD, rules_before=SOURCE,
     ),
-    "replaced": Story(NEW, is_replaced, source(load={"on_changed_file": "replace"}), before=OLD),
+    "replaced": Story(
+        NEW, is_replaced, source(load={"on_changed_file": "replace"}), before=REFUSED
+    ),
     "upserted": Story(
         csv((1, 1, "a"), (2, 2, "b"), (1, 3, "c")), is_upserted,
         source(load={"mode": "upsert", "key": ["id"]}),

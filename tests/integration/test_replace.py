@@ -50,6 +50,14 @@ async def test_the_new_file_takes_the_place_of_that_one_alone(world: World) -> N
     assert entries["a.csv"]["actions"][0]["new_name"] == "b.csv"
 
 
+async def test_rejections_and_rejects_of_the_old_file_go_with_its_rows(world: World) -> None:
+    await world.load("a.csv", OLD)
+    assert world.found("rejects") == ["orders/a.csv.rejects.csv"]
+    await put_in_place(world, HELD)
+    assert [error["file"] for error in world.rows("errors")] == ["b.csv"]
+    assert world.found("rejects") == ["orders/b.csv.rejects.csv"]
+
+
 async def test_the_old_file_stays_when_the_new_one_does_not_load(world: World) -> None:
     await world.load("a.csv", OLD)
     assert (await put_in_place(world, b"id\n1\n")).state is FileState.FAILED

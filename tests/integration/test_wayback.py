@@ -49,6 +49,47 @@ async def test_undo_removes_all_rows_and_rejections_of_that_file_alone(world: Wo
     assert len(world.found("archive")) == 2
 
 
+async def test_undo_removes_the_rejects_file_unless_somebody_has_changed_it(world: World) -> None:
+    for name, mended in (("a.csv", False), ("b.csv", True)):
+        result = await world.load(name, csv((1, 1, name), (2, -2, name)))
+        assert result.rejects_file is not None
+        if mended:
+            result.rejects_file.write_bytes(csv((2, 2, name)))
+    undone = [await undo(world.desk, name, "ada") for name in ("a.csv", "b.csv")]
+    left = world.root / "rejects" / "orders" / "b.csv.rejects.csv"
+    assert [entry["rejects_file"] for entry in undone] == [None, str(left)]
+    assert world.found("rejects", "orders") == [left.name]
+    assert (world.rows(), world.rows("errors")) == ([], [])
+
+
+async def test_what_is_undone_stays_so_while_its_rejects_file_cannot_be_removed(
+    world: World,
+) -> None:
+    replacing = world.configured(source(load={"on_changed_file": "replace"}))
+    first = await replacing.load("a.csv", OLD)
+    rejects = first.rejects_file
+    assert rejects is not None
+    rejects.unlink()
+    rejects.mkdir()
+    assert (await replacing.load("a.csv", csv((3, 3, "c")))).state is FileState.ARCHIVED
+    assert (world.ids(), world.files[0]["doing"]["action"]) == ([3], "undo")
+    rejects.rmdir()
+    await world.recover()
+    assert (world.files[0].get("doing"), world.files[0]["has_rows"]) == (None, False)
+
+
+async def test_a_rejects_file_that_several_would_have_is_removed_of_each_alone(
+    world: World,
+) -> None:
+    await world.load("a.csv", OLD)
+    await world.load("a.csv", csv((3, 3, "c"), (4, -4, "d")))
+    first, second = world.files
+    await undo(world.desk, second["_id"], "ada")
+    assert world.found("rejects", "orders") == ["a.csv.rejects.csv"]
+    await undo(world.desk, first["_id"], "ada")
+    assert world.found("rejects") == []
+
+
 async def test_undo_again_changes_nothing(world: World) -> None:
     await world.load("a.csv", OLD)
     first = await undo(world.desk, "a.csv", "ada")
@@ -139,7 +180,7 @@ async def test_a_forgotten_content_is_loaded_again_in_the_place_of_its_rows(worl
     laxer = world.configured(source(validation_rules={}))
     result = await laxer.load("a.csv", OLD)
     assert (result.file_id, result.state) == (first.file_id, FileState.ARCHIVED)
-    assert (laxer.ids(), laxer.rows("errors")) == ([1, 2], [])
+    assert (laxer.ids(), laxer.rows("errors"), laxer.found("rejects")) == ([1, 2], [], [])
     (file,) = laxer.files
     assert {row["processed_at"] for row in laxer.rows()} == {file["processed_at"]}
     assert (await laxer.load("b.csv", OLD)).state is FileState.DUPLICATE

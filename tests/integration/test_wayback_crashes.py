@@ -55,6 +55,7 @@ def is_undone(world: World) -> None:
     assert (entry["state"], entry["has_rows"]) == ("undone", False)
     assert world.ids() == [1000]
     assert world.rows("errors", file="a.csv") == []
+    assert world.found("rejects", "orders") == ["b.csv.rejects.csv"]
 
 
 def is_back(world: World) -> None:
