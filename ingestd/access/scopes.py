@@ -46,10 +46,11 @@ def parse_scope(text: str) -> Scope:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Somebody who asks, and what they may do."""
+    """Somebody who asks, and what they may do. Several tokens may have one name, none one id."""
 
     name: str
     scopes: tuple[Scope, ...]
+    id: str = ""
 
     def may(self, kind: Kind, source: str | None = None) -> bool:
         """Whether a scope covers that; without a source: whether for any."""

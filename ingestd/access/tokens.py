@@ -44,7 +44,7 @@ class Token(BaseModel):
     @property
     def principal(self) -> Principal:
         """Who comes with it."""
-        return Principal(f"token {self.name}", tuple(map(parse_scope, self.scopes)))
+        return Principal(f"token {self.name}", tuple(map(parse_scope, self.scopes)), self.id)
 
 
 def new_token(

@@ -67,7 +67,7 @@ async def _read(request: web.Request) -> Asking:
         raise RequestRefused(ProblemDocument(400, "bad-key", "Bad key", detail))
     what = f"{request.method} {request.path}"
     return Asking(
-        identity=uuid.uuid4().hex if key is None else f"{request[PRINCIPAL].name} {key}",
+        identity=uuid.uuid4().hex if key is None else f"{request[PRINCIPAL].id} {key}",
         by=asked_by(request), what=what, options=body.decode("utf-8", "backslashreplace"),
         fingerprint=hashlib.sha256(what.encode("utf-8", "replace") + b"\0" + body).hexdigest(),
     )  # fmt: skip

@@ -108,6 +108,22 @@ async def test_who_asked_for_what_is_on_record_for_a_while(
         assert indexes["expires_at_1"]["expireAfterSeconds"] == 0
 
 
+async def test_a_key_belongs_to_one_token_whatever_others_are_called(
+    mongo_uri: str, database: str, tmp_path: Path
+) -> None:
+    """Else one of another source, called the same, would be told what the first was answered."""
+    specs, settings = (source(), source("returns")), ApiSettings(port=0, allow_anonymous=False)
+    async with running(mongo_uri, database, specs, root=tmp_path, settings=settings) as world:
+        file_id = await world.add_file([])
+        statuses = []
+        for scope in ("operate:orders", "operate:returns"):
+            token, text = new_token("ci", [parse_scope(scope)], None)
+            TokenFile(tmp_path).add(token)
+            headers = {"Authorization": f"Bearer {text}", **KEY}
+            statuses.append((await world.post(f"/files/{file_id}/forget", headers=headers))[0])
+        assert statuses == [200, 404]
+
+
 async def test_without_a_token_nothing_is_recorded(world: World) -> None:
     status, _ = await world.post(
         "/files/0123456789abcdef/undo", headers={"Authorization": "Bearer x"}
