@@ -5,13 +5,16 @@ import resource
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import DaemonProcess, Mongod, NewDaemon
 from orders import HEADER, SOURCE, files_below, mistakes, order_id, write_orders
+from pymongo import MongoClient
 
 SOON = "\n[errors]\nretry_delay = 0.2\n"
 STEP = """
@@ -285,6 +288,34 @@ def test_a_file_dated_in_the_future_is_taken_at_once(daemon: DaemonProcess) -> N
     os.utime(hidden, (4_000_000_000, 4_000_000_000))
     hidden.rename(path)
     assert daemon.wait_for_file("future.csv")["success_count"] == 5
+
+
+# crowds
+
+
+def test_five_thousand_files_at_once_are_loaded_once_each_and_health_answers_meanwhile(
+    daemon: DaemonProcess, mongo_uri: str, database: str
+) -> None:
+    files, inbox = 5000, daemon.inbox / "orders"
+    hidden = daemon.root / "hidden"
+    hidden.mkdir()
+    for n in range(files):
+        (hidden / f"{n}.csv").write_bytes(orders_text(1, n))
+    began, slowest_s = time.monotonic(), 0.0
+    for n in range(files):
+        (hidden / f"{n}.csv").rename(inbox / f"{n}.csv")
+    with MongoClient[dict[str, Any]](mongo_uri) as client:
+        ledger, rows = client[database]["files"], client[database]["orders"]
+        while ledger.count_documents({"state": "archived", "is_put_away": True}) < files:
+            asked = time.monotonic()
+            assert daemon.get("/health")[0] == 200
+            slowest_s = max(slowest_s, time.monotonic() - asked)
+            assert time.monotonic() - began < 30, "12 s on a machine with two cores to itself"
+        ids = sorted(row["order_id"] for row in rows.find())
+        assert ids == [order_id(n) for n in range(files)]
+        assert ledger.count_documents({}) == files
+    assert slowest_s < 2
+    assert files_below(daemon.inbox) == []
 
 
 # stopping
