@@ -115,7 +115,9 @@ class Alone:
         if reaction.is_left or reaction.is_retried:
             desk.events.file_blocked(source.name, file.path, told["message"], told["hint"])
             return None, source.errors.retry_delay
-        told |= {"hint": _FORMER_ROWS_STAY.format(file.file_id)}
+        what_now = _FORMER_ROWS_STAY.format(file.file_id)
+        is_held = reaction.state is FileState.HELD  # `errors` has the reasons of the former rows
+        told["hint"] = what_now if is_held else f"{told['hint']}; {what_now}"
         await desk.rejects.record_file(file, told)
         return await self._end_beside(claimed, reaction.state, told)
 

@@ -120,9 +120,10 @@ def expected(
 
 
 def _entry(file: Ended) -> Item:
-    stored = len(file.stored)
-    total = len(list(file.records())) if file.state in COMMITTED else 0
-    return (file.source, file.name, file.state, total, stored, total - stored)
+    stored, is_held = len(file.stored), file.state == "held"
+    total = len(list(file.records())) if is_held or file.state in COMMITTED else 0
+    refused = len(file.refused) if is_held else total - stored
+    return (file.source, file.name, file.state, total, stored, refused)
 
 
 def _errors(file: Ended) -> Iterator[Item]:

@@ -209,6 +209,7 @@ async def test_forgotten_rows_stay_seen_when_the_content_would_not_load_any_more
     result = await changed.load("b.csv", BOTH_GOOD)
     assert (result.state, result.moved_to) == (state, world.root / "failed" / "orders" / "b.csv")
     assert f"ingestd retry {first.file_id}" in result.hint
+    assert "--file" not in result.hint
     assert world.found("failed", "orders") == ["b.csv", "b.csv.error.json"]
     runs = await visible_runs(world.mongo, source())
     assert (world.rows(), runs and runs.hidden) == (before, frozenset())
