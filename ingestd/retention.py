@@ -63,7 +63,9 @@ class Retention:
             await anyio.sleep(_EVERY_S)
 
     async def sweep_by_clock(self) -> None:
-        """Sweep, unless the clock was set: see ``clock.py``."""
+        """Sweep, unless nothing is asked for, or the clock was set: see ``clock.py``."""
+        if not self.settings.retention.model_dump(exclude_none=True):
+            return
         if doubt := await doubt_of_clock(self.mongo, _MARKS):
             self._tell(doubt)
         else:
