@@ -47,7 +47,7 @@ def make_samples(large_rows: int = 50_000) -> tuple[Sample, ...]:
         Sample("sensors", "halle-1.csv", "semicolons, decimal commas, cp1252", _readings(),
                FileState.ARCHIVED, 300),
         Sample("sensors", "halle-2.csv", "too many impossible values", _readings(celsius="999,9"),
-               FileState.HELD),
+               FileState.HELD, refused=300),
         Sample("orders", "big.csv", f"{large_rows:,} orders, 1 % bad",
                _orders(large_rows, _BAD_EVERY), FileState.ARCHIVED,
                large_rows - large_rows // _BAD_EVERY, large_rows // _BAD_EVERY),

@@ -83,7 +83,7 @@ async def test_a_missing_rejection_is_named(world: World, file_id: str) -> None:
     [
         (9, "there is a document, and it should have been filtered"),
         (10, "there is a document and an open rejection"),
-        (301, "1 documents have numbers of rows that it never had"),
+        (301, "1 document too many, with numbers of rows that it never had"),
     ],
 )
 async def test_a_row_too_many_is_named(world: World, file_id: str, row: int, told: str) -> None:

@@ -35,7 +35,7 @@ def documents(world: World) -> list[dict[str, Any]]:
 
 
 def drift(world: World) -> Any:
-    return world.files[0]["drift"]
+    return world.files[-1]["drift"]
 
 
 def drifted(world: World, kind: str) -> float:
