@@ -220,9 +220,16 @@ class DaemonProcess:
 
     def post(self, path: str) -> Any:
         """The JSON body of the answer."""
+        return self._send("POST", path, b"")
+
+    def put(self, path: str, content: bytes) -> Any:
+        """The JSON body of the answer."""
+        return self._send("PUT", path, content)
+
+    def _send(self, method: str, path: str, content: bytes) -> Any:
         url = self.log("ingestd started")[-1]["url"]
-        request = urllib.request.Request(url + path, data=b"", method="POST")
-        with urllib.request.urlopen(request, timeout=20) as reply:
+        request = urllib.request.Request(url + path, data=content, method=method)
+        with urllib.request.urlopen(request, timeout=40) as reply:
             return json.load(reply)
 
     def text(self, path: str) -> str:

@@ -1,4 +1,4 @@
-"""``POST /files/{file_id}/…``: what people do with files that have ended; and their receipts."""
+"""``POST /files/{file_id}/…``: what people do with files that have ended; receipts and audits."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -15,10 +15,11 @@ from ingestd.api.files import as_file, find_file
 from ingestd.api.probes import Handler
 from ingestd.api.problems import bad_option
 from ingestd.api.query import refuse_parameters
+from ingestd.api.turns import EXPORTS
 from ingestd.errors import StoreAway
 from ingestd.ledger import Action
 from ingestd.mongo import Document
-from ingestd.wayback import dismiss, forget, receipt, replay, retry, undo
+from ingestd.wayback import audit, dismiss, forget, receipt, replay, retry, undo
 
 _LONGEST_REASON = 1000
 
@@ -30,6 +31,16 @@ async def get_receipt(request: web.Request) -> web.Response:
     refuse_parameters(request)
     file = await find_file(request, Kind.READ, Kind.INGEST)
     return json_response(await receipt(request.app[CONTEXT].desk, file["_id"]))
+
+
+async def get_audit(request: web.Request) -> web.Response:
+    """Whether the file is stored as its original says; reads all of it."""
+    refuse_parameters(request)
+    context = request.app[CONTEXT]
+    file = await find_file(request, Kind.OPERATE)
+    with request.app[EXPORTS].one():
+        done = await audit(context.desk, file["_id"])
+    return json_response(done.as_document())
 
 
 async def _post(request: web.Request, act: Act, options: Options) -> web.Response:

@@ -25,6 +25,7 @@ KINDS: Mapping[str, tuple[Kind, ...]] = {
     "/health": (Kind.METRICS,),
     "/metrics": (Kind.METRICS,),
     "/files/{file_id}/receipt": (Kind.READ, Kind.INGEST),
+    "/files/{file_id}/audit": (Kind.OPERATE,),
 }
 """Routes for which one of these scopes will do; all others go by their method."""
 
@@ -52,8 +53,8 @@ async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
     template = "" if resource is None else resource.canonical
     if template not in OPEN and request.method != hdrs.METH_OPTIONS:
         principal = await _recognise(request)
-        _require(principal, needed_for(template, request.method), request)
         request[PRINCIPAL] = principal
+        require(request, needed_for(template, request.method))
     return await handler(request)
 
 
@@ -136,9 +137,10 @@ _DETAILS = {
 }
 
 
-def _require(principal: Principal, kinds: tuple[Kind, ...], request: web.Request) -> None:
+def require(request: web.Request, kinds: tuple[Kind, ...]) -> None:
+    """Raises RequestRefused: 403: the token lacks all of these scopes, for the path's source."""
     source = request.match_info.get("source_name")
-    if principal.may_any(kinds, source):
+    if request[PRINCIPAL].may_any(kinds, source):
         return
     is_name = source is not None and _SOURCE_NAME.fullmatch(source)
     wanted = [str(Scope(kind, source if is_name else None)) for kind in kinds]

@@ -32,6 +32,14 @@ SCHEMAS: dict[str, Object] = {
         },
         "required": ["file_id", "state"],
     },
+    "audit": {
+        "type": "object",
+        "properties": {
+            "file_id": _TEXT, "file": _TEXT, "is_right": {"type": "boolean"},
+            "difference": _TEXT, "has_new_rules": {"type": "boolean"},
+        },
+        "required": ["file_id", "is_right", "difference"],
+    },
     "receipt": {
         "type": "object",
         "properties": {
@@ -80,6 +88,7 @@ _OTHER_CONTENT = {
     "/files": _json(_array(_ref("file"))),
     "/files/{file_id}": _json(_ref("file")),
     "/files/{file_id}/receipt": _json(_ref("receipt")),
+    "/files/{file_id}/audit": _json(_ref("audit")),
     "/errors/{source_name}": _json(_array(_ref("rejection"))),
     "/errors/{source_name}/summary": _json(_array({"type": "object"})),
     "/sources": _json(_array({"type": "object"})),

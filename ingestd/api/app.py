@@ -34,6 +34,7 @@ ROUTES: dict[str, probes.Handler] = {
     "/files": in_turn(files.get_files),
     "/files/{file_id}": in_turn(files.get_file),
     "/files/{file_id}/receipt": actions.get_receipt,
+    "/files/{file_id}/audit": actions.get_audit,
     "/sources": in_turn(sources.get_sources),
     "/sources/{source_name}": in_turn(sources.get_source),
     "/health": probes.get_health,

@@ -35,6 +35,7 @@ SUMMARIES = {
     "/files": "Files of all sources, newest first",
     "/files/{file_id}": "One file",
     "/files/{file_id}/receipt": "What the sender of a file may be told",
+    "/files/{file_id}/audit": "Whether every row is stored as the original says",
     "/sources": "What is configured, and how it is doing",
     "/sources/{source_name}": "One source",
     "/sources/{source_name}/pause": "Let the files of a source wait",
@@ -83,6 +84,8 @@ _PARAMETERS: dict[str, dict[str, Object]] = {
     },
     "/ingest/{source_name}/{file_name}": {
         "wait": {"type": "string", "examples": ["30s"], "description": "answer when it is loaded"},
+        "replaces": {"type": "string", "description": "id of the file in whose place it is to be "
+                     "seen; asks for the scope operate, too"},
     },
 }  # fmt: skip
 _COMPARED: Mapping[ColumnTypeName, Object] = {

@@ -10,34 +10,39 @@ import anyio
 from aiohttp import hdrs, web
 from anyio import to_thread
 
-from ingestd.api.admission import asked_by
+from ingestd.access import Kind
+from ingestd.api.admission import asked_by, require
 from ingestd.api.answers import json_response
 from ingestd.api.bodies import iterate_body, read_digest
 from ingestd.api.context import CONTEXT, ApiContext
-from ingestd.api.problems import ProblemDocument, RequestRefused, shown
+from ingestd.api.problems import ProblemDocument, RequestRefused, not_found, shown
 from ingestd.api.sources import named_source
-from ingestd.api.waits import Sent, await_end, read_wait
+from ingestd.api.waits import Sent, await_end, read_asked
 from ingestd.config.source import SourceSpec
-from ingestd.errors import FileUnavailable, StoreAway
-from ingestd.files import Incoming, file_id
-from ingestd.ledger import Asking, Trail, now
+from ingestd.errors import ActionRefused, FileUnavailable, StoreAway
+from ingestd.files import Incoming, displayable, file_id
+from ingestd.formats.zips import MAGIC as ZIP
+from ingestd.ledger import FILES, Asking, Trail, now
+from ingestd.mongo import Document
 from ingestd.watch.patterns import compile_names, compile_pattern
+from ingestd.wayback import Replacement, note_replacement, require_replaceable
 
 _WRITE_BYTES = 2**20
 
 
 async def put_file(request: web.Request) -> web.Response:
     """Store a file; 202 with where to ask for it, or 200 with what became of it after ``wait``."""
-    context, wait_s = request.app[CONTEXT], read_wait(request)
+    context, asked = request.app[CONTEXT], read_asked(request)
     source = context.sources[named_source(request)]
     target = _target(context, source, request.match_info["file_name"])
+    old = await _find_replaced(request, source, asked.replaces)
     sent = Sent(source.name, target, now())
-    incoming = await _receive(request, target)
+    incoming = await _receive(request, target, old)
     if source.done_marker is not None:
         target.with_name(target.name + source.done_marker).touch()
     context.events.file_received(source.name, target, incoming.size_bytes, asked_by(request))
     await _note(request, incoming)
-    ended = await await_end(context, sent, wait_s)
+    ended = await await_end(context, sent, asked.wait_s)
     return _accepted(source.name, incoming) if ended is None else json_response(ended)
 
 
@@ -78,6 +83,36 @@ def _bad_name(source: SourceSpec, detail: str) -> RequestRefused:
     return RequestRefused(ProblemDocument(400, "bad-name", "Bad file name", detail, hint, members))
 
 
+async def _find_replaced(
+    request: web.Request, source: SourceSpec, replaces: str | None
+) -> Document | None:  # fmt: skip
+    """The entry of the file in whose place the new one is to be seen."""
+    if replaces is None:
+        return None
+    context = request.app[CONTEXT]
+    require(request, (Kind.OPERATE,))
+    if context.mongo.is_away_since is not None:
+        raise StoreAway("MongoDB is away")
+    match = {"_id": replaces, "source_name": source.name}
+    old = await context.mongo.find_one(FILES, match, max_time_ms=context.time_limit_ms)
+    if old is None:
+        raise not_found("file", replaces, hint=f"see /files?source={source.name} for what there is")
+    require_replaceable(context.desk, old)
+    return old
+
+
+async def _note_replacement(request: web.Request, old: Document, incoming: Incoming) -> None:
+    """Before it lies in the inbox, so that a crash between the two cannot make it a file of its
+    own."""
+    desk = request.app[CONTEXT].desk
+    source = desk.sources[old["source_name"]]
+    if incoming.head.startswith(ZIP) and source.format != "excel":
+        raise ActionRefused("an archive cannot replace a file", "send the file that is in it")
+    identity = file_id(source.name, incoming.sha256)
+    new = Replacement(identity, displayable(incoming.target.name))
+    await note_replacement(desk, old, asked_by(request), new)
+
+
 async def _note(request: web.Request, incoming: Incoming) -> None:
     """Leave it in the audit trail. While MongoDB is away only the log tells of it: a file that is
     safe in the inbox is not refused for that."""
@@ -94,7 +129,7 @@ async def _note(request: web.Request, incoming: Incoming) -> None:
 # receiving
 
 
-async def _receive(request: web.Request, target: Path) -> Incoming:
+async def _receive(request: web.Request, target: Path, old: Document | None) -> Incoming:
     """The body as that file, complete and durable; of one that is refused nothing is left."""
     digest = read_digest(request)
     if await to_thread.run_sync(os.path.lexists, target):
@@ -105,6 +140,8 @@ async def _receive(request: web.Request, target: Path) -> Incoming:
             await _store(request, incoming)
             if digest is not None and digest != incoming.sha256:
                 raise _other_content(incoming)
+            if old is not None:
+                await _note_replacement(request, old, incoming)
             await to_thread.run_sync(incoming.keep)
     except FileExistsError as error:
         raise _taken(target) from error

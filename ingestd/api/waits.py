@@ -33,12 +33,25 @@ class Sent:
     since: datetime
 
 
-def read_wait(request: web.Request) -> float:
-    """Seconds that the client wants to wait; the only parameter there is."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The parameters of an upload."""
+
+    wait_s: float
+    replaces: str | None
+    """The id of a file in whose place it is to be seen."""
+
+
+def read_asked(request: web.Request) -> Asked:
+    """Raises RequestRefused: 400."""
     given = read_parameters(request)
-    text = given.pop("wait", "0")
+    wait, replaces = given.pop("wait", "0"), given.pop("replaces", None)
     for name in given:
-        raise unknown_parameter(name, ("wait",))
+        raise unknown_parameter(name, ("wait", "replaces"))
+    return Asked(_wait_s(wait), replaces)
+
+
+def _wait_s(text: str) -> float:
     try:
         wait_s = float(str(parse_duration(text)))
     except ValueError:

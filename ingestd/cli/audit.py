@@ -1,6 +1,5 @@
 """``ingestd audit``: whether a file is stored as its original says."""
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +15,7 @@ def audit_file(location: Path | None, file: str, *, as_json: bool) -> int:
     """Audit one file; 1 when something is not as it should be."""
     done = at_desk(location, partial(audit, file=file))
     if as_json:
-        show_json(_as_document(done))
+        show_json(done.as_document())
     elif done.difference:
         _show_difference(done)
     else:
@@ -34,11 +33,3 @@ def _show_difference(done: Audit) -> None:
     place = clean(done.entry["name"]) + (f", row {done.row}" if done.row is not None else "")
     hint = "its source has changed since it was loaded" if done.has_new_rules else ""
     show_error(stderr(), f"{place}: {done.difference}", hint)
-
-
-def _as_document(done: Audit) -> dict[str, object]:
-    return {
-        "file_id": done.entry["_id"], "file": done.entry["name"], **asdict(done.counts),
-        "is_right": not done.difference, "row": done.row, "difference": done.difference,
-        "has_new_rules": done.has_new_rules,
-    }  # fmt: skip

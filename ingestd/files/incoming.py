@@ -10,6 +10,8 @@ from ingestd.files.temporary import open_temporary
 from ingestd.files.trouble import explaining
 from ingestd.files.write import rename_new, sync_directory
 
+_HEAD_BYTES = 16
+
 
 @dataclass(slots=True)
 class Incoming:
@@ -17,6 +19,8 @@ class Incoming:
 
     target: Path
     size_bytes: int = 0
+    head: bytes = b""
+    """Its first bytes."""
     _digest: Any = field(default_factory=hashlib.sha256)
     _temporary: Path = field(init=False)
     _file: BinaryIO = field(init=False)
@@ -34,6 +38,7 @@ class Incoming:
             while rest:
                 rest = rest[self._file.write(rest) :]
         self._digest.update(part)
+        self.head = self.head or part[:_HEAD_BYTES]
         self.size_bytes += len(part)
 
     @property

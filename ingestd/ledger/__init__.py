@@ -12,6 +12,7 @@ from ingestd.ledger.claim import Claim, Verdict, Wanted
 from ingestd.ledger.claims import Claims
 from ingestd.ledger.entry import (
     FILES,
+    REPLACEMENT,
     SOURCES,
     as_claimed,
     as_counts,
@@ -32,6 +33,7 @@ __all__ = [
     "COLLECTIONS",
     "FILES",
     "PAUSES",
+    "REPLACEMENT",
     "SOURCES",
     "THIS_PROCESS",
     "TRAIL",

@@ -13,6 +13,7 @@ from ingestd.ledger.claim import START, Claim, Verdict, Wanted
 from ingestd.ledger.earlier import keep_earlier
 from ingestd.ledger.entry import (
     FILES,
+    REPLACEMENT,
     as_claimed,
     as_counts,
     path_fields,
@@ -69,7 +70,7 @@ class Attempts:
             "failures": known["failures"] if known.get("retry_at") else 0,
             **path_fields("archived_to", None), "is_put_away": False, "retry_at": None,
             "replaced_by": None, "has_rows": False, "is_forgotten": False, "replayed": None,
-            "replaces": one.found.replaces or _intended(known),
+            "replaces": one.found.replaces or _intended(known), REPLACEMENT: None,
         }  # fmt: skip
         fresh = await self._begin_run(known, change)
         return None if fresh is None else self._claim(one, known, fresh, is_stale=True)

@@ -13,11 +13,11 @@ from anyio import to_thread
 from ingestd.errors import StoreRefused
 from ingestd.ledger.attempts import Attempts
 from ingestd.ledger.claim import Claim, Verdict, Wanted, end_of, waiting
-from ingestd.ledger.entry import FILES, as_claimed, place_fields
+from ingestd.ledger.entry import FILES, REPLACEMENT, as_claimed, place_fields
 from ingestd.ledger.leases import Leases
 from ingestd.ledger.runs import Runs
 from ingestd.mongo import Document, Mongo
-from ingestd.records import UNFINISHED, FileState, FoundFile
+from ingestd.records import COMMITTED, UNFINISHED, FileState, FoundFile
 
 IsThere = Callable[[FoundFile], bool]
 """Whether a found file is still where it was found, as it was. May block."""
@@ -52,6 +52,7 @@ class Claims:
         the reason: another content has the same file id, or MongoDB refuses.
         """
         await self._leases.assure()
+        wanted = await self._with_purpose(wanted)
         claims: Claimed = {}
         for source_name in {one.found.source_name for one in wanted}:
             of_source = [one for one in wanted if one.found.source_name == source_name]
@@ -62,6 +63,20 @@ class Claims:
                 self._leases.hold(one.file_id)
             claims[one] = claim
         return [claims[one] for one in wanted]
+
+    async def _with_purpose(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """Whom they replace, where that was noted before they came."""
+        match = {
+            REPLACEMENT: {"$in": [one.file_id for one in wanted]},
+            "state": {"$in": [state.value for state in COMMITTED]},
+        }
+        old = {entry[REPLACEMENT]: entry["_id"] for entry in await self._find(match)}
+        return [
+            replace(one, found=replace(one.found, replaces=one.found.replaces or old[one.file_id]))
+            if one.file_id in old
+            else one
+            for one in wanted
+        ]
 
     async def _claim_at_once(self, wanted: Sequence[Wanted]) -> Claimed:
         """For those files of a source that are new, or that another process has in hand."""

@@ -11,6 +11,8 @@ from ingestd.mongo import Document
 from ingestd.records import ClaimedFile, Counts, FoundFile, Position
 
 FILES = "files"
+REPLACEMENT = "replacement"
+"""Of a file that can be seen: the file id of the content that is to take its place."""
 SOURCES = "ingestd_sources"
 """One document per source: its newest ``processed_at``, and how often people changed its rows."""
 

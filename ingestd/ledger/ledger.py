@@ -47,6 +47,7 @@ _INDEXES = (
     ("source_name", "is_put_away"),
     ("has_rows", "source_name"),
     ("doing.action", "source_name"),
+    ("replacement",),
 )
 """What the queries here, in ``visible.py`` and in ``api/`` rely on: none may read more the longer
 the history is. ``test_growth.py`` reads the plans of all of them."""

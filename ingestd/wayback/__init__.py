@@ -15,21 +15,29 @@ from ingestd.wayback.dismiss import dismiss, finish_dismiss
 from ingestd.wayback.forget import forget
 from ingestd.wayback.hand import Finish
 from ingestd.wayback.receipt import receipt
-from ingestd.wayback.replace import begin_replace
+from ingestd.wayback.replace import (
+    Replacement,
+    begin_replace,
+    note_replacement,
+    require_replaceable,
+)
 from ingestd.wayback.replay import finish_replay, refused_files, replay
 from ingestd.wayback.retry import finish_retry, retry
 from ingestd.wayback.undo import finish_undo, undo
 
 __all__ = [
     "Audit",
+    "Replacement",
     "audit",
     "begin_replace",
     "dismiss",
     "finish_actions",
     "forget",
+    "note_replacement",
     "receipt",
     "refused_files",
     "replay",
+    "require_replaceable",
     "retry",
     "undo",
 ]

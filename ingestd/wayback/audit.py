@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ingestd.config.naming import counted
 from ingestd.documents import decoded, row_number, split
 from ingestd.errors import ActionRefused
-from ingestd.ledger import as_counts
+from ingestd.ledger import as_counts, count_fields
 from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
 from ingestd.records import COMMITTED, Chunk, Counts, RefinedChunk
@@ -29,6 +29,14 @@ class Audit:
     difference: str = ""
     has_new_rules: bool = False
     """The source has changed since the file was loaded, which may be all that differs."""
+
+    def as_document(self) -> Document:
+        """For programs."""
+        return {
+            "file_id": self.entry["_id"], "file": self.entry["name"], **count_fields(self.counts),
+            "is_right": not self.difference, "row": self.row, "difference": self.difference,
+            "has_new_rules": self.has_new_rules,
+        }  # fmt: skip
 
 
 async def audit(desk: Desk, file: str) -> Audit:

@@ -4,13 +4,14 @@ The new file goes through the pipeline like any other and says whom it replaces;
 readers lose the old rows and see the new ones in one step (``Ledger.commit``).
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from anyio import to_thread
 
 from ingestd.errors import ActionRefused
 from ingestd.files import digest_of, displayable, file_id, look
-from ingestd.ledger import Action, Asked
+from ingestd.ledger import REPLACEMENT, Action, Asked
 from ingestd.mongo import Document
 from ingestd.pipeline.desk import Desk
 from ingestd.records import COMMITTED
@@ -28,17 +29,40 @@ async def begin_replace(desk: Desk, file: str, by: str, new_file: Path) -> Docum
         FileUnavailable: the new one cannot be read.
     """
     entry = await find_file(desk, file)
+    require_replaceable(desk, entry)
+    new = await to_thread.run_sync(_id_of, entry["source_name"], new_file)
+    if await _is_cut_off(desk, entry, new):
+        return entry
+    return await note_replacement(desk, entry, by, Replacement(new, displayable(new_file.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """The file that is to take the place of another."""
+
+    file_id: str
+    name: str
+
+
+def require_replaceable(desk: Desk, entry: Document) -> None:
+    """Raises ActionRefused where rows of the file have replaced others."""
     if source_of(desk, entry).load.mode == "upsert":
         raise ActionRefused(
             f"the rows of {entry['name']} replaced others, which are not kept",
             "load the corrected file: its rows win over those of the same key",
         )
-    new = await to_thread.run_sync(_id_of, entry["source_name"], new_file)
-    if await _is_cut_off(desk, entry, new):
-        return entry
-    await _require_new(desk, entry, new)
-    asked = Asked(Action.REPLACE, by, {"new_name": displayable(new_file.name)})
-    noted = await desk.ledger.actions.note(entry["_id"], asked, COMMITTED, {})
+
+
+async def note_replacement(desk: Desk, entry: Document, by: str, new: Replacement) -> Document:
+    """From now on that content takes the place of the file, whoever loads it.
+
+    Raises:
+        ActionRefused: the file is not loaded any more, or the new content is already.
+    """
+    await _require_new(desk, entry, new.file_id)
+    asked = Asked(Action.REPLACE, by, {"new_name": new.name})
+    fields = {REPLACEMENT: new.file_id}
+    noted = await desk.ledger.actions.note(entry["_id"], asked, COMMITTED, fields)
     desk.events.action_done(Action.REPLACE, noted)
     return noted
 

@@ -7,10 +7,12 @@ import signal
 import socket
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 from harness import DaemonProcess, Mongod, NewDaemon, wait_for
 from orders import HEADER, SOURCE, files_below, mistakes, order_id, write_orders
+from pymongo import MongoClient
 
 CONFIG = 78
 MONGODB_AWAY = 69
@@ -69,6 +71,24 @@ def test_hundreds_of_files_dropped_at_once_are_all_loaded(daemon: DaemonProcess)
     assert rows_of(daemon) == 1500
     assert len(files_below(daemon.root / "archive")) == 500
     assert files_below(daemon.inbox) == []
+
+
+def test_an_upload_takes_the_place_of_another_and_both_can_be_audited(
+    daemon: DaemonProcess,
+) -> None:
+    old = daemon.put("/ingest/orders/wrong.csv?wait=30s", orders_text(5))
+    new = daemon.put(f"/ingest/orders/right.csv?wait=30s&replaces={old['file_id']}", orders_text(8))
+    (run,) = daemon.get("/data/orders")[1]
+    assert (run["file"], len(run["data"])) == ("right.csv", 8)
+    assert daemon.get(f"/files/{old['file_id']}")[1]["state"] == "undone"
+    status, audit = daemon.get(f"/files/{new['file_id']}/audit")
+    assert (status, audit["is_right"], audit["record_count"]) == (200, True, 8)
+    assert daemon.get(f"/files/{old['file_id']}/audit")[0] == 409
+    with MongoClient[dict[str, Any]](daemon.uri) as client:
+        rows = client[daemon.database]["orders"]
+        rows.update_one({"order_id": order_id(3)}, {"$set": {"amount": 7.0}})
+    status, audit = daemon.get(f"/files/{new['file_id']}/audit")
+    assert (status, audit["is_right"], audit["row"]) == (200, False, 3)
 
 
 def test_files_that_lie_there_at_start_are_taken(new_daemon: NewDaemon) -> None:

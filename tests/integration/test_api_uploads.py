@@ -303,3 +303,77 @@ async def test_sending_takes_a_scope_of_that_source(
             assert status == expected, scope
         assert (await put(world, "/ingest/orders/b.csv"))[0] == 401
     assert inbox(tmp_path) == ["orders/a.csv"]
+
+
+# in the place of another file
+
+
+REPLACED = {"name": "old.csv", "size": 1, "sha256": "00" * 32}
+
+
+async def test_a_replacement_is_noted_before_it_lies_in_the_inbox(
+    world: World, tmp_path: Path
+) -> None:
+    old = await world.add_file([], **REPLACED)
+    status, body = await put(world, f"/ingest/orders/a.csv?replaces={old}")
+    assert (status, inbox(tmp_path)) == (202, ["orders/a.csv"])
+    (entry,) = await world.mongo.find("files", {"_id": old})
+    assert entry["replacement"] == body["file_id"]
+    assert [(done["action"], done["new_name"]) for done in entry["actions"]] == [
+        ("replace", "a.csv")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "content", "status", "told"),
+    [
+        ("failed", CONTENT, 409, "old.csv is failed"),
+        ("archived", b"PK\x03\x04zip", 409, "an archive cannot replace a file"),
+    ],
+)
+async def test_what_cannot_be_replaced_is_told_and_nothing_is_kept(
+    world: World, tmp_path: Path, state: str, content: bytes, status: int, told: str
+) -> None:
+    old = await world.add_file([], state, **REPLACED)
+    found, problem = await put(world, f"/ingest/orders/a.csv?replaces={old}", content)
+    assert (found, told in problem["detail"]) == (status, True), problem
+    assert inbox(tmp_path) == []
+
+
+async def test_content_that_is_loaded_already_replaces_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    old = await world.add_file([], **REPLACED)
+    first = await world.add_file([], **REPLACED | {"name": "first.csv"})
+    (entry,) = await world.mongo.find("files", {"_id": first})
+    identity = file_id("orders", hashlib.sha256(CONTENT).digest())
+    await world.mongo.insert_missing("files", [entry | {"_id": identity}])
+    status, problem = await put(world, f"/ingest/orders/a.csv?replaces={old}")
+    assert (status, "which is loaded already" in problem["detail"]) == (409, True)
+    assert inbox(tmp_path) == []
+
+
+async def test_only_a_file_of_that_source_can_be_replaced(world: World, tmp_path: Path) -> None:
+    old = await world.add_file([], **REPLACED)
+    for target in (f"/ingest/marked/a.csv?replaces={old}", "/ingest/orders/a.csv?replaces=x"):
+        status, problem = await put(world, target)
+        assert (status, problem["type"]) == (404, "urn:ingestd:problem:unknown-file")
+    assert inbox(tmp_path) == []
+
+
+async def test_replacing_takes_the_scopes_to_send_and_to_operate(
+    mongo_uri: str, database: str, tmp_path: Path
+) -> None:
+    (tmp_path / "inbox" / "orders").mkdir(parents=True)
+    settings = ApiSettings(port=0, allow_anonymous=False)
+    async with running(mongo_uri, database, root=tmp_path, settings=settings) as world:
+        old = await world.add_file([], **REPLACED)
+        for scopes, expected in (
+            (["ingest:orders"], 403), (["operate:orders"], 403),
+            (["ingest:orders", "operate:other"], 403), (["ingest:orders", "operate:orders"], 202),
+        ):  # fmt: skip
+            token, text = new_token("ci", [parse_scope(scope) for scope in scopes], None)
+            TokenFile(tmp_path).add(token)
+            headers = {"Authorization": f"Bearer {text}"}
+            target = f"/ingest/orders/a.csv?replaces={old}"
+            assert (await put(world, target, headers=headers))[0] == expected, scopes

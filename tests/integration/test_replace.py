@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace as changed
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from pipeline_world import World, csv, found, many, opened, source, stop_after_a_chunk
 
 from ingestd.errors import ActionRefused
+from ingestd.files import file_id
 from ingestd.records import FileResult, FileState
-from ingestd.wayback import begin_replace, retry, undo
+from ingestd.wayback import Replacement, begin_replace, note_replacement, retry, undo
 
 OLD, NEW = csv((1, 1, "old"), (2, -2, "old")), csv((3, 3, "new"))
 
@@ -86,6 +88,36 @@ async def test_content_that_was_loaded_just_before_it_could_replace_anything_fai
     ((result, _),) = await world.offer(late)
     assert result is not None
     assert (result.state, world.ids()) == (FileState.FAILED, [1, 3])
+
+
+async def note(world: World, content: bytes) -> None:
+    """That this content is to take the place of the file that was loaded first."""
+    new = Replacement(file_id("orders", sha256(content).digest()), "b.csv")
+    await note_replacement(world.desk, world.files[0], "ada", new)
+
+
+async def test_content_that_was_noted_before_it_came_takes_the_place(world: World) -> None:
+    """As an upload does: the daemon finds it in the inbox like any other."""
+    old = await world.load("a.csv", OLD)
+    await note(world, NEW)
+    await world.load("c.csv", csv((9, 9, "other")))
+    assert world.ids() == [1, 9]
+    new = await world.load("b.csv", NEW)
+    assert world.ids() == [3, 9]
+    entries = {file["_id"]: file for file in world.files}
+    assert (entries[old.file_id]["state"], entries[old.file_id]["replaced_by"]) == (
+        "undone", new.file_id,
+    )  # fmt: skip
+
+
+async def test_a_note_holds_for_the_rows_that_were_there_then(world: World) -> None:
+    await world.load("a.csv", OLD)
+    await note(world, NEW)
+    new = await world.load("b.csv", NEW)
+    await undo(world.desk, new.file_id, "ada")
+    await world.load("a.csv", OLD)
+    await world.load("b.csv", NEW)
+    assert world.ids() == [1, 3]
 
 
 STRICT = source(errors={"max_rows": 0})
