@@ -84,6 +84,8 @@ class FoundFile:
     directory: str = ""
     """Where it was dropped, below the fixed part of its source's pattern; nothing: right there, or
     elsewhere."""
+    version_of: str | None = None
+    """The name within the source of what it replaces, wherever it comes from."""
 
     @property
     def name(self) -> str:
@@ -93,7 +95,7 @@ class FoundFile:
     @property
     def name_in_source(self) -> str:
         """What tells it from the other files of its source, and not from its other versions."""
-        return str(PurePosixPath(self.directory, self.name))
+        return self.version_of or str(PurePosixPath(self.directory, self.name))
 
 
 @dataclass(frozen=True, slots=True)

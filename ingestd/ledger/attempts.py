@@ -17,13 +17,14 @@ from ingestd.ledger.entry import (
     as_claimed,
     as_counts,
     path_fields,
+    path_in,
     place_fields,
     progress_fields,
 )
 from ingestd.ledger.leases import Leases
 from ingestd.ledger.runs import Runs
 from ingestd.mongo import Document, Mongo
-from ingestd.records import SET_ASIDE, Counts, FileState, Position
+from ingestd.records import SET_ASIDE, Counts, FileState, FoundFile, Position
 
 
 class Attempts:
@@ -45,7 +46,7 @@ class Attempts:
         """
         found, config_hash = one.found, one.config_hash
         is_stale = known["has_stale_rows"] or known["config_hash"] != config_hash
-        change: Document = {**place_fields(found), "config_hash": config_hash}
+        change: Document = {**_place(found, known), "config_hash": config_hash}
         if found.replaces is not None:
             change["replaces"] = found.replaces
         if is_stale:
@@ -64,7 +65,7 @@ class Attempts:
         """
         await keep_earlier(self._mongo, known, one.found)
         change: Document = {
-            **place_fields(one.found), "state": FileState.CLAIMED.value,
+            **_place(one.found, known), "state": FileState.CLAIMED.value,
             "config_hash": one.config_hash, "finished_at": None, "error": None,
             **progress_fields(START, Counts()), **_stale(known),
             "failures": known["failures"] if known.get("retry_at") else 0,
@@ -118,6 +119,14 @@ class Attempts:
         return await self._mongo.patiently(
             "taking up a file", lambda: self._mongo.update_returning(FILES, match, change)
         )
+
+
+def _place(found: FoundFile, known: Document) -> Document:
+    """Where the file lies now. One that came back from where it was set aside is still a version
+    of what it was: a file of an archive, say, or one that was to replace another."""
+    fields, name = place_fields(found), known.get("name_in_source")
+    is_back = path_in(known, "path") == found.path and found.version_of is None
+    return fields | {"name_in_source": name} if is_back and name else fields
 
 
 def _intended(known: Document) -> str | None:

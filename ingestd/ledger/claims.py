@@ -65,14 +65,14 @@ class Claims:
         return [claims[one] for one in wanted]
 
     async def _with_purpose(self, wanted: Sequence[Wanted]) -> list[Wanted]:
-        """Whom they replace, where that was noted before they came."""
+        """Whom they replace, where that was noted before they came: they are versions of that."""
         match = {
             REPLACEMENT: {"$in": [one.file_id for one in wanted]},
             "state": {"$in": [state.value for state in COMMITTED]},
         }
-        old = {entry[REPLACEMENT]: entry["_id"] for entry in await self._find(match)}
+        old = {entry[REPLACEMENT]: entry for entry in await self._find(match)}
         return [
-            replace(one, found=replace(one.found, replaces=one.found.replaces or old[one.file_id]))
+            replace(one, found=_as_version(one.found, old[one.file_id]))
             if one.file_id in old
             else one
             for one in wanted
@@ -181,6 +181,11 @@ class Claims:
         return await self._mongo.patiently(
             "reading the ledger", lambda: self._mongo.find(FILES, match)
         )
+
+
+def _as_version(found: FoundFile, old: Document) -> FoundFile:
+    name = old.get("name_in_source") or old["name"]
+    return replace(found, replaces=old["_id"], version_of=name)
 
 
 def _collision(found: FoundFile, known: Document) -> StoreRefused:

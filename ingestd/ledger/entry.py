@@ -94,5 +94,5 @@ def as_claimed(found: FoundFile, entry: Document) -> ClaimedFile:
         sha256=entry["sha256"], processed_at=entry["processed_at"],
         found_at=found.found_at, attempts=entry["attempts"], tries=tries(entry),
         manifest=found.manifest, replaces=entry.get("replaces"),
-        name_in_source=displayable(found.name_in_source),
+        name_in_source=entry.get("name_in_source") or displayable(found.name_in_source),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """Versions of a file: those of its source that have the same name within it.
 
-That is its path below the fixed part of ``file_pattern``; of a file from elsewhere, its bare name.
+That is its path below the fixed part of ``file_pattern``; of a file from elsewhere, its bare name;
+of one that replaces another by a person's will, the name of that.
 Entries of before this was recorded have their bare name, and the path where the file lay.
 """
 
@@ -10,7 +11,7 @@ from ingestd.ledger.entry import FILES
 from ingestd.mongo import Document, Mongo
 from ingestd.records import COMMITTED, ClaimedFile
 
-BY_NAME = ("source_name", "name", "name_in_source", "state")
+BY_NAME = ("source_name", "name_in_source", "state")
 _COMMITTED = {"$in": [state.value for state in COMMITTED]}
 _SHOWN = {"processed_at": 1, "name_in_source": 1, "path": 1}
 
@@ -27,8 +28,11 @@ class Versions:
     async def others(self, file: ClaimedFile) -> list[Version]:
         """The other versions of a file."""
         match = {
-            "source_name": file.source_name, "name": file.name,
-            "name_in_source": {"$in": [file.name_in_source, None]}, "_id": {"$ne": file.file_id},
+            "source_name": file.source_name, "_id": {"$ne": file.file_id},
+            "$or": [
+                {"name_in_source": file.name_in_source},
+                {"name_in_source": None, "name": file.name},
+            ],
         }  # fmt: skip
         found = await self._find(match)
         return [(one["processed_at"], one["_id"]) for one in found if _is_called(one, file)]

@@ -62,10 +62,11 @@ async def _require_newest(desk: Desk, entry: Document, place: Path) -> None:
     stat = await to_thread.run_sync(look, lies_at)
     directory = directory_below(base_of(desk, source), place)
     found = FoundFile(source.name, place, stat, entry["discovered_at"], directory=directory)
-    newer = await desk.ledger.versions.newer(as_claimed(found, entry))
+    file = as_claimed(found, entry)
+    newer = await desk.ledger.versions.newer(file)
     if newer is not None:
         raise ActionRefused(
-            f"a newer {found.name_in_source} was loaded since, and this one would take its place",
+            f"a newer {file.name_in_source} was loaded since, and this one would take its place",
             f"if it is to: ingestd replace {newer} '{lies_at}'",
         )
 

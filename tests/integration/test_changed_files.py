@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline_world import InThread, World, csv, found, many, opened, source
+from pipeline_world import InThread, World, csv, found, many, opened, source, zipped
 
 from ingestd.errors import ActionRefused
 from ingestd.records import SET_ASIDE, FileState, FoundFile
-from ingestd.wayback import retry, undo
+from ingestd.wayback import begin_replace, retry, undo
 
 GOOD = csv((1, 1.0, "a"), (2, 2.0, "b"), (3, 3.0, "c"))
 LONGER = GOOD + b"4,4.0,d\n"
@@ -198,3 +198,55 @@ async def test_of_two_files_of_one_content_each_is_tried_again_by_itself(world: 
     assert result is not None
     assert (result.state, result.name) == (FileState.DUPLICATE, "b.csv")
     assert (set_aside(world), world.ids()) == ([], [1])
+
+
+async def replaced(world: World, old: str, path: Path) -> None:
+    """What ``ingestd replace`` does with a file from elsewhere."""
+    entry = await begin_replace(world.desk, old, "ada", path)
+    await world.offer(replace(found(path), replaces=entry["_id"]))
+
+
+async def test_a_file_that_replaces_another_by_hand_is_a_version_of_that_one(
+    world: World, tmp_path: Path
+) -> None:
+    replacing = world.configured(REPLACING)
+    for number, directory in enumerate(["eu", "us"], 1):
+        await replacing.offer(dropped_in(world, directory, csv((number, 1.0, "a"))))
+    for number, entry in enumerate(world.files, 11):
+        corrected = tmp_path / f"{number}" / "a.csv"
+        corrected.parent.mkdir()
+        corrected.write_bytes(csv((number, 1.0, "corrected")))
+        await replaced(replacing, entry["_id"], corrected)
+    assert world.ids() == [11, 12]
+    await replacing.offer(dropped_in(world, "eu", csv((21, 1.0, "next"))))
+    assert world.ids() == [12, 21]
+
+
+async def test_the_next_version_replaces_a_correction_of_another_name(
+    world: World, tmp_path: Path
+) -> None:
+    replacing = world.configured(REPLACING)
+    old = await replacing.load("a.csv", csv((1, 1.0, "a")))
+    corrected = tmp_path / "corrected.csv"
+    corrected.write_bytes(csv((2, 1.0, "b")))
+    await replaced(replacing, old.file_id, corrected)
+    assert world.ids() == [2]
+    await replacing.load("a.csv", csv((3, 1.0, "c")))
+    assert world.ids() == [3]
+
+
+async def test_a_file_of_an_archive_stays_one_when_it_is_retried(world: World) -> None:
+    strict = world.configured(
+        source(file_pattern="orders/*", load={"on_changed_file": "replace"}, errors={"max_rows": 0})
+    )
+    for number, day in enumerate(["monday", "tuesday"], 1):
+        pays = csv((number, 1.0, "a"), (-number, -1.0, "b"))
+        files = (("pays.csv", pays), ("other.csv", csv((10 * number, 1.0, "o"))))
+        await strict.load(f"{day}.zip", zipped(*files))
+        (held,) = (entry for entry in world.files if entry["state"] == "held")
+        await retry(strict.desk, held["_id"], "ada", ignores_budget=True)
+        await strict.offer_inbox()
+    assert world.ids() == [1, 2, 10, 20]
+    files = (("pays.csv", csv((3, 1.0, "a"))), ("other.csv", csv((30, 1.0, "o"))))
+    await strict.load("tuesday.zip", zipped(*files))
+    assert world.ids() == [1, 3, 10, 30]
