@@ -10,7 +10,7 @@ from ingestd.api.options import OPTIONS
 from ingestd.api.query import MAX_LIMIT
 from ingestd.api.schemas import TYPES
 from ingestd.api.summaries import WORDS
-from ingestd.config.source import ColumnTypeName
+from ingestd.config.source import ColumnSpec, ColumnTypeName
 from ingestd.ledger import Action
 from ingestd.records import FileState
 
@@ -88,6 +88,8 @@ _PARAMETERS: dict[str, dict[str, Object]] = {
                      "seen; asks for the scope operate, too"},
     },
 }  # fmt: skip
+PARAMETERS_OF_ROWS = frozenset(name for template in FILTERED for name in _PARAMETERS[template])
+"""A column of such a name is meant only with an operator behind it, ``limit__eq``."""
 _COMPARED: Mapping[ColumnTypeName, Object] = {
     "bool": _FLAG, "datetime": _MOMENT,
     "time": {"type": "string", "examples": ["08:00:00"]},
@@ -108,14 +110,22 @@ def parameters(template: str) -> list[Object]:
 
 
 def filters(columns: Columns) -> Iterator[Object]:
-    """One for each column; its operators are told, ``amount__gte``."""
+    """One for each column; its other operators are told, ``amount__gte``."""
     for name, spec in columns.items():
-        others = [f"{name}__{operator}" for operator in operators_of(spec) if operator != "eq"]
-        if others == [f"{name}__isnull"]:
-            yield _in_query(others[0], _FLAG)
-        else:
-            told = {"description": f"{spec.type}; also {', '.join(others)}"}
-            yield _in_query(name, _COMPARED.get(spec.type, TYPES[spec.type])) | told
+        first, *rest = operators_of(spec)
+        told = filter_name(name, spec)
+        if told == name or told not in columns:
+            schema = _COMPARED.get(spec.type, TYPES[spec.type]) if first == "eq" else _FLAG
+            others = ", ".join(f"{name}__{operator}" for operator in rest)
+            description = f"{spec.type}; also {others}" if others else spec.type
+            yield _in_query(told, schema) | {"description": description}
+
+
+def filter_name(name: str, spec: ColumnSpec) -> str:
+    """The parameter by which values of a column are chosen: its name, where that is free."""
+    operator = operators_of(spec)[0]
+    is_free = operator == "eq" and name not in PARAMETERS_OF_ROWS
+    return name if is_free else f"{name}__{operator}"
 
 
 def _in_query(name: str, schema: Object) -> Object:

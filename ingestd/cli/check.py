@@ -1,5 +1,6 @@
 """``ingestd check``: all mistakes of a configuration at once, or what it says when it has none."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -7,10 +8,12 @@ import anyio
 from rich.text import Text
 
 from ingestd.access import access_problems
+from ingestd.api.asked import PARAMETERS_OF_ROWS, filter_name
 from ingestd.cli.configured import read_compiled
 from ingestd.cli.endings import show_problems
 from ingestd.cli.online import (
     Finding,
+    Grade,
     as_documents,
     exit_code_of,
     has_failed,
@@ -21,6 +24,7 @@ from ingestd.cli.screen import Column, clean, show_json, show_table, stdout
 from ingestd.config.reading import Reading
 from ingestd.config.source import SourceSpec
 from ingestd.errors import ExitCode
+from ingestd.refine import schema_of
 
 _COLUMNS = (
     Column("source"), Column("pattern"), Column("columns", is_number=True),
@@ -35,17 +39,19 @@ def check_configuration(location: Path | None, *, is_online: bool, as_json: bool
     ``is_online``: what is configured is tried as well, unless there are mistakes.
     """
     reading = _with_access(read_compiled(location))
+    notices = [notice for source in reading.sources for notice in _shadowed(source)]
     trial: list[Finding] = []
     if is_online and reading.settings is not None and not reading.problems:
         trial = anyio.run(try_out, reading.settings, reading.sources)
     if as_json:
         document = _as_document(reading) | ({"tried": as_documents(trial)} if is_online else {})
+        document["notices"] = as_documents(notices)
         show_json(document | {"is_ok": not reading.problems and not has_failed(trial)})
     elif reading.problems:
         show_problems(stdout(), reading.problems)
     else:
         _show_summary(reading)
-        show_findings(stdout(), trial)
+        show_findings(stdout(), [*notices, *trial])
     return ExitCode.CONFIG if reading.problems else exit_code_of(trial)
 
 
@@ -54,6 +60,15 @@ def _with_access(reading: Reading) -> Reading:
     if reading.settings is None:
         return reading
     return replace(reading, problems=(*reading.problems, *access_problems(reading.settings)))
+
+
+def _shadowed(source: SourceSpec) -> Iterator[Finding]:
+    """Columns that the query string of the API takes for its own parameters."""
+    for name, spec in schema_of(source).items():
+        if name in PARAMETERS_OF_ROWS:
+            message = f"column {name} has the name of a query parameter of the HTTP API"
+            hint = f"there its filter is {filter_name(name, spec)}=value"
+            yield Finding(f"source {source.name}", Grade.NOTICE, message, hint)
 
 
 def _show_summary(reading: Reading) -> None:

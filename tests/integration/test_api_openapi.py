@@ -12,7 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from ingestd.access import TokenFile, new_token, parse_scope
 from ingestd.api import data
 from ingestd.api.app import POSTS, PUTS, ROUTES
-from ingestd.api.asked import SUMMARIES
+from ingestd.api.asked import FILTERED, PARAMETERS_OF_ROWS, SUMMARIES
 from ingestd.config.settings import ApiSettings
 from ingestd.config.source import ColumnTypeName
 
@@ -59,6 +59,23 @@ async def test_operators_are_told_with_their_column(world: World) -> None:
     by_name = {parameter["name"]: parameter for parameter in operation["parameters"]}
     assert "amount__gte" in by_name["amount"]["description"]
     assert set(data._PARAMETERS) <= set(by_name)
+
+
+async def test_a_column_named_like_a_parameter_is_told_with_its_operator(
+    mongo_uri: str, database: str
+) -> None:
+    schema: dict[str, Any] = dict.fromkeys(PARAMETERS_OF_ROWS, "int64")
+    schema |= {"x": "json", "x__isnull": "int64", "y": "json"}
+    async with running(mongo_uri, database, (source(schema=schema),)) as world:
+        await world.add_file([dict.fromkeys(schema, n) for n in range(3)])
+        paths = (await told(world))["paths"]
+        for template in FILTERED:
+            path = template.replace("{source_name}", "orders")
+            by_name = {one["name"]: one for one in paths[path]["get"]["parameters"]}
+            assert "limit__gte" in by_name["limit__eq"]["description"]
+            assert {f"{name}__eq" for name in PARAMETERS_OF_ROWS} | {"y__isnull"} <= set(by_name)
+        query = "&".join(f"{name}__eq=1" for name in PARAMETERS_OF_ROWS)
+        assert (await world.get(f"/data/orders/count?{query}"))[1]["count"] == 1
 
 
 async def test_references_and_ids_are_whole(world: World) -> None:

@@ -255,6 +255,19 @@ def test_check_of_a_good_configuration_shows_its_sources(ingestd: Run) -> None:
     assert row == ["orders", "orders/*.csv", "2", "1", "0", "0", "insert", "sources/orders.toml"]
 
 
+def test_check_names_columns_that_the_query_string_takes_for_parameters(
+    ingestd: Run, configuration: Path
+) -> None:
+    source = configuration / "sources" / "orders.toml"
+    source.write_text(SOURCE.replace("[schema]\n", '[schema]\nlimit = "int64"\n'))
+    done = ingestd("check")
+    assert done.returncode == 0
+    assert "notice  source orders: column limit has the name of a query parameter" in done.stdout
+    assert "limit__eq=value" in done.stdout
+    told = json.loads(ingestd("check", "--json").stdout)
+    assert (told["is_ok"], len(told["notices"])) == (True, 1)
+
+
 def test_check_online_ends_as_the_daemon_would(ingestd: Run) -> None:
     nowhere = f"mongodb://127.0.0.1:{free_port()}/"
     options = {"INGESTD_MONGO__URI": nowhere, "INGESTD_MONGO__TIMEOUT": "200ms"}
