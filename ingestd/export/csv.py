@@ -2,7 +2,7 @@
 
 A spreadsheet takes a cell for a formula that begins with one of a few characters, whoever wrote
 it. Unless formulas are to be kept, an apostrophe before it makes it the text that it is (OWASP,
-"CSV Injection"). Numbers, dates and ids cannot begin so but for a sign, and are left alone.
+"CSV Injection"). What is no text is left alone: signed numbers and durations, base64.
 """
 
 import codecs
@@ -12,14 +12,15 @@ from typing import Any
 
 import polars as pl
 
+from ingestd.config.source import ColumnTypeName
 from ingestd.export.json_text import Document, row_shape, to_json
 from ingestd.export.plan import Assembler, Plan
 from ingestd.export.texts import as_texts
 
 _FORMULA = r"^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 """The last four are the full-width forms of the first."""
-_HARMLESS = ("int", "uint", "float", "decimal", "bool", "date", "time", "objectid")
-"""How types begin whose texts are no formulas."""
+_TEXTS = frozenset[ColumnTypeName](("string", "category", "json"))
+"""Types whose values may say anything."""
 
 
 class CsvWriter:
@@ -29,7 +30,7 @@ class CsvWriter:
         self._columns = plan.all_columns
         self._shape = row_shape(plan.columns, has_run=True)
         self._guarded = [] if plan.keeps_formulas else [
-            name for name, column in self._columns.items() if not column.type.startswith(_HARMLESS)
+            name for name, column in self._columns.items() if column.type in _TEXTS
         ]  # fmt: skip
 
     def from_frame(self, frame: pl.DataFrame) -> bytes:

@@ -277,6 +277,13 @@ def test_texts_that_a_spreadsheet_would_run_are_made_harmless(text: str) -> None
         assert [row[1:3] for row in rows] == [[expected, "-1.5"]] * 2
 
 
+def test_values_that_are_no_texts_are_not_changed_for_spreadsheets() -> None:
+    columns = {"a": COLUMNS["duration"], "b": COLUMNS["binary"], "c": COLUMNS["decimal"]}
+    values = {"a": Int64(-5000), "b": b"\xfb\xef\xff", "c": Decimal128("-1.50")}
+    _, *rows = csv.reader(io.StringIO(whole([stored(1, **values)], Plan("csv", columns)).decode()))
+    assert [row[1:4] for row in rows] == [["-PT5S", "++//", "-1.50"]]
+
+
 def test_a_text_in_a_json_column_is_not_what_it_says_in_csv() -> None:
     values = ["s", "1", 1, "true", True, {"a": "b"}, ["c"], ""]
     octets = whole(
