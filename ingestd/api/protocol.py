@@ -8,6 +8,9 @@ from aiohttp.web_protocol import _ErrInfo
 
 from ingestd.api.problems import ProblemDocument, RequestRefused
 
+_TOO_MANY = "Too many headers"
+"""All by which aiohttp tells this mistake from others."""
+
 
 class Protocol(web.RequestHandler):
     """aiohttp's own, but for that."""
@@ -52,9 +55,13 @@ class Protocol(web.RequestHandler):
 def unreadable(error: BaseException) -> ProblemDocument:
     """400; what was sent is not repeated, for it may be anything."""
     if isinstance(error, LineTooLong):
-        return ProblemDocument(
-            400, "head-too-large", "Head too large", "a line of the request's head is too long",
-            "the limits are api.max_url and api.max_header",
-        )  # fmt: skip
+        return _too_large("a line of the request's head is too long", "api.max_url, api.max_header")
+    if isinstance(error, BadHttpMessage) and error.message.startswith(_TOO_MANY):
+        return _too_large("the request has too many headers", "api.max_headers")
     detail = "the request cannot be read: it is not HTTP/1.1 as RFC 9112 has it"
     return ProblemDocument(400, "not-http", "Not HTTP", detail, headers={hdrs.CONNECTION: "close"})
+
+
+def _too_large(detail: str, limits: str) -> ProblemDocument:
+    hint = f"what limits it: {limits}"
+    return ProblemDocument(400, "head-too-large", "Head too large", detail, hint)

@@ -146,30 +146,35 @@ async def world(mongo_uri: str, database: str) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize(
-    "head",
+    ("head", "told"),
     [
-        "GET /files?name=" + "x" * 2000 + " HTTP/1.1\r\nHost: localhost",
-        "GET /files HTTP/1.1\r\nHost: localhost\r\nX: " + "x" * 2000,
-        "GET /files HTTP/1.1\r\nHost: localhost" + "".join(f"\r\nX{n}: 1" for n in range(40)),
-        "\x16\x03\x01\x02",
-        "GET /files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2",
-        "GET /files HTTP/1.1\r\nHost: localhost\r\nNo colon",
-        "POST /files HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz",
+        ("GET /files?name=" + "x" * 2000 + " HTTP/1.1\r\nHost: localhost", "api.max_url"),
+        ("GET /files HTTP/1.1\r\nHost: localhost\r\nX: " + "x" * 2000, "api.max_header"),
+        ("GET /files HTTP/1.1\r\nHost: localhost" + "".join(f"\r\nX{n}: 1" for n in range(40)),
+         "api.max_headers"),
+        ("\x16\x03\x01\x02", "RFC 9112"),
+        ("GET /files HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2",
+         "RFC 9112"),
+        ("GET /files HTTP/1.1\r\nHost: localhost\r\nNo colon", "RFC 9112"),
+        ("POST /files HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz",
+         "RFC 9112"),
     ],
     ids=["url", "header", "headers", "tls", "lengths", "colon", "chunk"],
-)
+)  # fmt: skip
 async def test_a_head_that_is_too_large_or_unreadable_is_400_and_the_end(
-    world: World, head: str
+    world: World, head: str, told: str
 ) -> None:
     reader, writer = await raw(world.url)
     writer.write(head.encode() + b"\r\n\r\n")
     answer = await ends(reader)
     writer.close()
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
-    told, _, body = answer.partition(b"\r\n\r\n")
-    assert b"application/problem+json" in told
-    assert b"aiohttp" not in told
-    assert json.loads(body)["status"] == 400
+    headers, _, body = answer.partition(b"\r\n\r\n")
+    assert b"application/problem+json" in headers
+    assert b"aiohttp" not in headers
+    problem = json.loads(body)
+    assert problem["status"] == 400
+    assert told in problem["detail"] + problem.get("hint", "")
     assert (await world.get("/files"))[0] == 200
 
 
