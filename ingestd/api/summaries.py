@@ -52,6 +52,12 @@ class _Request:
     has_count: bool
 
     @property
+    def names(self) -> list[str]:
+        """What a group has beside its keys."""
+        summaries = [f"{word}_{name}" for word, name in self.summaries]
+        return ["count", *summaries] if self.has_count else summaries
+
+    @property
     def stage(self) -> Document:
         """For MongoDB; names of columns could mean something to it, places do not."""
         keys = {f"k{place}": f"${name}" for place, name in enumerate(self.keys)}
@@ -92,7 +98,12 @@ def _read_request(query: ListQuery, columns: Columns) -> _Request:
     if not has_count and not summaries:
         words = ", ".join(WORDS)
         raise bad_parameter("count", "nothing is asked for", f"add count, or one of {words}")
-    return _Request(columns, keys, summaries, has_count)
+    asked = _Request(columns, keys, summaries, has_count)
+    for name in keys:
+        if name in asked.names:
+            detail = f"column {name} and something asked of each group would both be {name}"
+            raise bad_parameter("group_by", detail, "ask for them one by one")
+    return asked
 
 
 def _take_columns(query: ListQuery, parameter: str, columns: Columns) -> list[str]:

@@ -118,6 +118,19 @@ async def test_a_refusal_says_what_would_be_taken(world: World, query: str, part
     assert part in str(body)
 
 
+async def test_a_group_never_has_two_values_of_one_name(mongo_uri: str, database: str) -> None:
+    schema = dict.fromkeys(("n", "count", "sum_n"), "int64")
+    async with running(mongo_uri, database, (source(schema=schema),)) as world:
+        for query, name in (("group_by=n,count&count", "count"), ("group_by=sum_n&sum=n", "sum_n")):
+            status, body, _ = await world.get(f"/data/orders/aggregate?{query}")
+            assert (status, body["parameter"]) == (400, "group_by")
+            assert f"column {name} " in body["detail"]
+        for query in ("group_by=count&sum=n", "group_by=sum_n&avg=n&count"):
+            assert await get(world, f"/data/orders/aggregate?{query}") == {
+                "groups": [], "is_complete": True,
+            }  # fmt: skip
+
+
 async def test_the_schema_holds_for_every_row(world: World) -> None:
     await world.add_file(orders(3))
     schema = await get(world, "/data/orders/schema")
