@@ -140,7 +140,7 @@ class MongodHome:
 
     def log_since(self, start: int) -> bytes:
         """The log from ``start`` on; of a long one, the last whole lines."""
-        with suppress(FileNotFoundError), self.log.open("rb") as log:
+        with suppress(OSError), self.log.open("rb") as log:  # none, or no descriptor for it
             end = os.fstat(log.fileno()).st_size - _LAST_WORDS_BYTES
             log.seek(max(start, end))
             if end > start:

@@ -60,7 +60,7 @@ def _show(done: Replayed) -> None:
     for entry in done.entries:
         stored = (entry["replayed"] or {}).get("document", 0)
         stdout().print(
-            f"{clean(entry['name'])}: {counted(stored, 'refused row')} stored, "
+            f"{clean(entry['name'])}: {counted(stored, 'refused row')} stored by now, "
             f"{entry['error_count']:,} still refused"
         )
     if not done.entries and not done.errors:

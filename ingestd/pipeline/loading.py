@@ -28,7 +28,7 @@ from ingestd.validate import unique_columns
 
 _IN_ITS_PLACE = (
     "{0}. What it was to replace stays, until `ingestd replace {1} FILE` brings this file or a "
-    "mended one, or `ingestd retry {2}` what lies in failed/; any other drop would load beside it"
+    "mended one, or `ingestd retry {2}` if it lies in failed/; any other drop would load beside it"
 )
 
 

@@ -47,7 +47,7 @@ def how_to_load(entry: Document) -> str:
     """The command that loads a file from where it lies."""
     lies_at = path_in(entry, "archived_to") or path_in(entry, "path")
     if entry.get("replaces") is not None:
-        return f"ingestd replace {entry['replaces']} '{lies_at}' (--ignore-budget)"
+        return f"ingestd replace {entry['replaces']} '{lies_at}' --archive (--ignore-budget)"
     return f"ingestd load '{lies_at}' --source {entry['source_name']}"
 
 

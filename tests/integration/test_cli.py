@@ -379,7 +379,7 @@ def test_replay_stores_rows_that_a_mended_rule_lets_pass(
     (configuration / "sources" / "orders.toml").write_text(lax)
     done = ingestd("replay", "a.csv")
     assert (done.returncode, done.stderr) == (65, "")
-    assert done.stdout == "a.csv: 1 refused row stored, 1 still refused\n"
+    assert done.stdout == "a.csv: 1 refused row stored by now, 1 still refused\n"
     assert ingestd("replay").returncode == 2
     assert ingestd("replay", "--source", "oders").returncode == 2
 
