@@ -21,7 +21,7 @@ _MOMENT = re.compile(
 )
 _TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?")
 _DURATION = re.compile(
-    r"([+-])?P(?=.)(?:([0-9]{1,9})W)?(?:([0-9]{1,9})D)?"
+    r"([+-])?P(?=.)(?:([0-9]{1,9})W)?(?:([0-9]{1,12})D)?"
     r"(?:T(?=.)(?:([0-9]{1,9})H)?(?:([0-9]{1,9})M)?(?:([0-9]{1,12})(?:\.([0-9]{1,3}))?S)?)?"
 )
 _DURATION_MS = (604_800_000, 86_400_000, 3_600_000, 60_000, 1000)
@@ -117,7 +117,10 @@ def _duration(text: str) -> int:
     sign, *parts, fraction = match.groups()
     total = sum(int(part or 0) * ms for part, ms in zip(parts, _DURATION_MS, strict=True))
     total += int((fraction or "").ljust(3, "0"))
-    return Int64(-total if sign == "-" else total)
+    signed = -total if sign == "-" else total
+    if not -(2**63) <= signed < 2**63:
+        raise ValueError("too long")
+    return Int64(signed)
 
 
 def _binary(text: str) -> bytes:

@@ -8,7 +8,7 @@ import base64
 import json
 import math
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from bson import Decimal128, ObjectId
@@ -41,14 +41,15 @@ def iso_moment(moment: datetime) -> str:
 
 def iso_duration(milliseconds: int) -> str:
     """ISO 8601 duration of whole days, hours, minutes and seconds: ``P1DT2H0.5S``, ``PT0S``."""
-    rest = timedelta(milliseconds=abs(milliseconds))
-    hours, seconds = divmod(rest.seconds, 3600)
+    seconds, rest_ms = divmod(abs(milliseconds), 1000)
     minutes, seconds = divmod(seconds, 60)
-    fraction = f".{rest.microseconds // 1000:03}".rstrip("0").rstrip(".")
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    fraction = f".{rest_ms:03}".rstrip("0").rstrip(".")
     parts = [(hours, "H"), (minutes, "M")]
     clock = "".join(f"{amount}{unit}" for amount, unit in parts if amount)
     clock += f"{seconds}{fraction}S" if seconds or fraction else ""
-    day = f"{rest.days}D" if rest.days else ""
+    day = f"{days}D" if days else ""
     text = f"P{day}" + (f"T{clock}" if clock else "")
     return ("-" if milliseconds < 0 else "") + (text if text != "P" else "PT0S")
 
