@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ingestd.config.settings import LoadSettings
-from ingestd.config.source import SourceSpec
+from ingestd.config.source import LoadSpec, SourceSpec
 from ingestd.documents import row_number, without_id
 from ingestd.errors import AnswerLost, StoreRefused
 from ingestd.mongo import Mongo, WriteFault, row_id, rows_of
@@ -83,7 +83,7 @@ class Loader:
             return
         self._indexed.add(source.name)
         try:
-            await self._index(source.name, *map(ordered_index, source.load.indexes))
+            await self._index(source.name, *ordered_indexes(source.load))
         except BaseException:
             self._indexed.discard(source.name)
             raise
@@ -213,10 +213,17 @@ class Loader:
         await self._mongo.patiently("removing rows", lambda: self._mongo.delete(collection, match))
 
 
-def ordered_index(fields: tuple[str, ...]) -> tuple[str, ...]:
-    """The index that MongoDB gets for those fields: among rows with the same values it goes on in
-    order of arrival. So readers get a page of them without sorting, however many there are."""
-    return (*fields, *(field for field in ("processed_at", "_id") if field not in fields))
+def ordered_indexes(load: LoadSpec) -> list[tuple[str, ...]]:
+    """The indexes that MongoDB gets for those of a source: among rows with the same values they go
+    on in the order in which readers get rows. So there is a page of them without sorting, however
+    many there are.
+
+    Of upserted rows that is the order of ``_id``, as they move to another run under a reader.
+    """
+    order = ("_id",) if load.mode == "upsert" else ("processed_at", "_id")
+    return [
+        (*fields, *(field for field in order if field not in fields)) for fields in load.indexes
+    ]
 
 
 def _joined(chunks: Sequence[RefinedChunk]) -> tuple[bytes, npt.NDArray[np.int64]]:

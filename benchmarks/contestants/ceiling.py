@@ -24,7 +24,7 @@ from benchmarks.trial import Measurement, Trial
 from ingestd.config.settings import LoadSettings, MongoSettings
 from ingestd.config.source import SourceSpec
 from ingestd.demo.child import own_environment
-from ingestd.load import ordered_index
+from ingestd.load import ordered_indexes
 from ingestd.mongo import DocumentSequence
 
 
@@ -51,8 +51,8 @@ def _main(ready_made_file: str, source_file: str, uri: str) -> None:
         started, cpu_before = time.perf_counter(), _cpu_s()
         _write(collection, ready_made.kind, batches)
         written = time.perf_counter()
-        for keys in source.load.indexes:
-            collection.create_index([(key, 1) for key in ordered_index(keys)])
+        for keys in ordered_indexes(source.load):
+            collection.create_index([(key, 1) for key in keys])
         done = time.perf_counter()
     answer = {
         "write_s": written - started, "index_s": done - written, "cpu_s": _cpu_s() - cpu_before

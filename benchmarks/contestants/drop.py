@@ -19,7 +19,7 @@ from benchmarks.processes import CommandFailed, Meter
 from benchmarks.trial import Load, Measurement, Trial
 from ingestd.config.source import SourceSpec
 from ingestd.ledger import FILES
-from ingestd.load import ordered_index
+from ingestd.load import ordered_indexes
 from ingestd.records import COMMITTED, FileState
 
 Ledger = Collection[dict[str, Any]]
@@ -92,9 +92,7 @@ def _await_states(
 
 def _await_indexes(database: Database[dict[str, Any]], source: SourceSpec) -> None:
     """Until the indexes a source asks for are built; a file is archived before that."""
-    while not set(map(ordered_index, source.load.indexes)) <= set(
-        _built_indexes(database, source.name)
-    ):
+    while not set(ordered_indexes(source.load)) <= set(_built_indexes(database, source.name)):
         time.sleep(_POLL_S)
 
 

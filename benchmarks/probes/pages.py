@@ -24,8 +24,9 @@ from benchmarks.rounds import Effort, scratch, tell
 from benchmarks.scenarios import SOURCES
 from benchmarks.server import running_server
 from benchmarks.summary import Spread
+from ingestd.config.source import LoadSpec
 from ingestd.ledger import FILES
-from ingestd.load import ordered_index
+from ingestd.load import ordered_indexes
 from ingestd.mongo.sequence import DocumentSequence
 from ingestd.records import FileState
 
@@ -162,8 +163,8 @@ def _fill(database: Database[dict[str, object]], rows: int) -> None:
             command = {"insert": "orders", "ordered": False, "documents": [DocumentSequence(raw)]}
             database.command(command)
         database[FILES].insert_one(entry)
-    keys = ordered_index(("customer_id",))
-    database["orders"].create_index([(key, 1) for key in keys])
+    for keys in ordered_indexes(LoadSpec(indexes=(("customer_id",),))):
+        database["orders"].create_index([(key, 1) for key in keys])
 
 
 def _row(file: int, first: int, row: int, run: datetime) -> bytes:

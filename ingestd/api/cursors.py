@@ -36,11 +36,6 @@ class Key:
     identity: Identity
     values: tuple[object, ...] = ()
 
-    @property
-    def place(self) -> tuple[object, ...]:
-        """All of it, in order of weight."""
-        return (*self.values, self.moment, self.identity)
-
 
 @dataclass(frozen=True, slots=True)
 class Cursor:

@@ -32,6 +32,8 @@ class RowListing:
     columns: Columns
     conditions: list[Document]
     sort: Sort = ARRIVING
+    is_of_file: bool = False
+    """Whether only the rows of one file are asked for."""
     runs: VisibleRuns | None = None
     """What was visible when the walk began. It only ever narrows: no row comes twice, not even
     one that a later file of an ``upsert`` source has moved to another run."""
@@ -42,6 +44,14 @@ class RowListing:
     @property
     def source(self) -> SourceSpec:
         return self.context.sources[self.source_name]
+
+    @property
+    def is_by_identity(self) -> bool:
+        """Whether the order of arrival does not matter, and neither does what had arrived when the
+        walk began: upserted rows move to a later run while they are read, and keep their ``_id``.
+        """
+        is_of_runs = self.sort.is_by_arrival or self.is_of_file or bool(self.query.bounds())
+        return self.source.load.mode == "upsert" and not is_of_runs
 
     @property
     def is_open(self) -> bool:
@@ -64,6 +74,7 @@ class RowListing:
             detail = f"source {self.source_name} has no such file"
             raise bad_parameter("file_id", detail, f"see /files?source={self.source_name}")
         self.conditions.append({"processed_at": file["processed_at"]})
+        self.is_of_file = True
 
     async def look(self, reads: Reads) -> VisibleRuns | None:
         """What may be seen now; the next walk goes by it."""
@@ -79,15 +90,17 @@ class RowListing:
         self.runs = now if self.runs is None else now.narrowed(self.runs)
         shown = (*self.columns, *self.sort.columns, "processed_at")
         fields = None if self.is_open else dict.fromkeys(shown, 1)
+        seen = () if self.is_by_identity else (self.runs.as_condition(),)
         return Walk(
             reads=reads,
             collection=self.source_name,
             time_field="processed_at",
             time_limit_ms=self.context.time_limit_ms,
-            conditions=(self.runs.as_condition(), *self.query.bounds(), *self.conditions),
+            conditions=(*seen, *self.query.bounds(), *self.conditions),
             projection=fields,
             sort=self.sort.columns,
             is_descending=self.sort.is_descending,
+            is_by_identity=self.is_by_identity,
             after=after,
         )
 
@@ -109,6 +122,8 @@ class RowListing:
 
     def shown(self, items: list[Item]) -> list[Document]:
         """The list of runs, the newest file last."""
+        if self.is_by_identity and not self.sort.columns:
+            items = sorted(items, key=lambda item: item.key.moment)
         runs = groupby(items, key=lambda item: item.key.moment)
         return [self._run(moment, rows) for moment, rows in runs]
 

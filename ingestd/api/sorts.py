@@ -16,6 +16,8 @@ class Sort:
 
     columns: tuple[str, ...] = ()
     is_descending: bool = False
+    is_by_arrival: bool = False
+    """That is asked for, and not just where nothing is."""
 
 
 ARRIVING = Sort()
@@ -39,7 +41,7 @@ def read_sort(text: str | None, source: SourceSpec, columns: Columns) -> Sort:
             'a "-" before it turns it round; load.indexes of the source makes more of them',
             choices(order, [_ARRIVAL, *orders]),
         )  # fmt: skip
-    return Sort(orders.get(order, ()), is_descending)
+    return Sort(orders.get(order, ()), is_descending, order == _ARRIVAL)
 
 
 def _sortable(source: SourceSpec, columns: Columns) -> Iterable[tuple[str, ...]]:

@@ -29,8 +29,8 @@ _PAGE_BATCH_ROWS = 500
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """One query over a collection, in order of ``sort``, ``time_field`` and ``_id``, or of ``_id``
-    alone; all conditions must hold. An index with just these fields makes it cheap."""
+    """One query over a collection, in order of ``sort``, ``time_field`` and ``_id``, or of ``sort``
+    and ``_id``; all conditions must hold. An index with just these fields makes it cheap."""
 
     reads: Reads
     collection: str
@@ -46,7 +46,8 @@ class Walk:
     @property
     def fields(self) -> tuple[str, ...]:
         """What the order goes by."""
-        return ("_id",) if self.is_by_identity else (*self.sort, self.time_field, "_id")
+        times = () if self.is_by_identity else (self.time_field,)
+        return (*self.sort, *times, "_id")
 
     @property
     def order(self) -> list[tuple[str, int]]:
@@ -61,7 +62,9 @@ class Walk:
         """
         if self.after is None:
             return [self._match()]
-        place = list(zip(self.fields, self.after.place[-len(self.fields) :], strict=True))
+        moments = () if self.is_by_identity else (self.after.moment,)
+        at = (*self.after.values, *moments, self.after.identity)
+        place = list(zip(self.fields, at, strict=True))
         parts = []
         for depth in reversed(range(len(place))):
             name, value = place[depth]

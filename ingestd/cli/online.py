@@ -21,7 +21,7 @@ from ingestd.config.source import SourceSpec
 from ingestd.errors import ExitCode, IngestdError, StoreAway, StoreRefused
 from ingestd.events import Events
 from ingestd.ledger import COLLECTIONS
-from ingestd.load import BY_RUN, ordered_index
+from ingestd.load import BY_RUN, ordered_indexes
 from ingestd.metrics import Metrics
 from ingestd.mongo import Document, Mongo, ServerInfo
 from ingestd.mongod import find_mongod
@@ -181,7 +181,7 @@ async def _indexes(mongo: Mongo, source: SourceSpec) -> AsyncIterator[Finding]:
         known, rows = await mongo.indexes(source.name), await mongo.estimated_count(source.name)
         if source.load.mode == "upsert" and not known.get(source.load.key) and rows:
             yield await _unique_index(mongo, source, is_known=source.load.key in known)
-        wanted = {BY_RUN, *map(ordered_index, source.load.indexes)}
+        wanted = {BY_RUN, *ordered_indexes(source.load)}
         if rows and (missing := wanted - known.keys()):
             message = f"{len(missing)} indexes are to be built over {counted(rows, 'document')}"
             yield Finding(what, Grade.NOTICE, message, "the first start takes so much longer")

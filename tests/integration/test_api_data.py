@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from api_world import START, World, running, source
 
+from ingestd.load import ordered_indexes
 from ingestd.records import COMMITTED, FileState
 from ingestd.visible import visible_runs
 
@@ -128,6 +129,32 @@ async def test_a_walk_never_sees_a_row_again_that_an_upsert_moved(world: World) 
         await world.mongo.update("orders", {"order_id": "o0"}, change)
         await world.mongo.update("files", {"_id": mover}, {"$set": {"state": "archived"}})
     assert seen == [f"o{number}" for number in range(8)]
+
+
+@pytest.mark.parametrize("query", ["", "&amount__gte=0", "&sort=country", "&sort=-country"])
+async def test_a_walk_sees_each_upserted_row_once_wherever_it_moves(
+    mongo_uri: str, database: str, query: str
+) -> None:
+    """Rows before and behind the reader move to the file that loads, and it ends meanwhile."""
+    spec = source(mode="upsert", key=["order_id"], indexes=[["country"]])
+    async with running(mongo_uri, database, (spec,)) as world:
+        await world.mongo.ensure_indexes("orders", *ordered_indexes(spec.load))
+        for first in (0, 4):
+            await world.add_file(orders(4, first))
+        mover = await world.add_file([], state="loading")
+        moved = (await world.mongo.find("files", {"_id": mover}))[0]["processed_at"]
+        seen: list[str] = []
+        async for page in world.pages(f"/data/orders?limit=2{query}"):
+            assert [run["processed_at"] for run in page] == sorted(
+                {run["processed_at"] for run in page}
+            ) or query.startswith("&sort")
+            seen += [row["order_id"] for run in page for row in run["data"]]
+            changed = {"order_id": {"$in": [f"o{n}" for n in (0, 3, 5, len(seen))]}}
+            await world.mongo.update_all(
+                "orders", changed, {"$set": {"processed_at": moved, "amount": 9.0}}
+            )
+            await world.mongo.update("files", {"_id": mover}, {"$set": {"state": "archived"}})
+        assert sorted(seen) == [f"o{number}" for number in range(8)]
 
 
 async def test_an_upserted_row_is_seen_while_its_file_loads_and_after_it_failed(

@@ -11,7 +11,7 @@ from api_world import World, running, source
 from bson import Int64
 from pymongo import MongoClient
 
-from ingestd.load import ordered_index
+from ingestd.load import ordered_indexes
 
 MIXED = [
     None, None, float("nan"), -math.inf, -1.5, 0.0, 0.0, 0.0, 2.5, math.inf, float("nan"), Int64(7),
@@ -23,8 +23,9 @@ TEXTS = ["", "a", "B", "$x", None, "é", "a", "a\nb", None, "z", "", "Z"]
 async def world(mongo_uri: str, database: str) -> AsyncIterator[World]:
     schema = {"n": "int64", "number": "float64", "text": "string", "nested": "json"}
     indexes = [["number"], ["text"], ["text", "number"], ["nested"]]
-    async with running(mongo_uri, database, (source(schema=schema, indexes=indexes),)) as made:
-        await made.mongo.ensure_indexes("orders", *(ordered_index(tuple(one)) for one in indexes))
+    spec = source(schema=schema, indexes=indexes)
+    async with running(mongo_uri, database, (spec,)) as made:
+        await made.mongo.ensure_indexes("orders", *ordered_indexes(spec.load))
         yield made
 
 
