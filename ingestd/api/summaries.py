@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 from aiohttp import web
+from bson import Decimal128
 
 from ingestd.api.answers import json_response
 from ingestd.api.context import CONTEXT, Columns
@@ -13,6 +16,7 @@ from ingestd.api.problems import bad_parameter
 from ingestd.api.query import ListQuery, read_match_query
 from ingestd.api.sources import named_source
 from ingestd.api.values import parse_bool
+from ingestd.config.source import ColumnSpec
 from ingestd.export.json_text import shown_value
 from ingestd.mongo import Document
 
@@ -43,28 +47,60 @@ async def get_count(request: web.Request) -> web.Response:
 
 
 @dataclass(frozen=True, slots=True)
+class _Summary:
+    """A word of ``WORDS`` asked of a column."""
+
+    word: str
+    column_name: str
+    column: ColumnSpec
+
+    @property
+    def name(self) -> str:
+        return f"{self.word}_{self.column_name}"
+
+    @property
+    def is_large_sum(self) -> bool:
+        """Whether it can outgrow 64 bits, where MongoDB would go on with floats."""
+        return self.word == "sum" and self.column.type in ("int64", "duration")
+
+    @property
+    def accumulator(self) -> Document:
+        """For MongoDB; what is no number counts for nothing in either."""
+        value = f"${self.column_name}"
+        decimal = {"$cond": [{"$isNumber": value}, {"$toDecimal": value}, None]}
+        return {WORDS[self.word]: decimal if self.is_large_sum else value}
+
+    def shown(self, value: Any) -> Any:
+        """What MongoDB found, as a row would show it."""
+        return shown_value(_whole(value) if self.is_large_sum else value, self.column)
+
+
+def _whole(total: Decimal128 | int) -> int | float:
+    """A sum of whole numbers; it is none when another writer left fractions among them."""
+    number = Decimal(str(total))
+    return int(number) if float(number).is_integer() else float(number)
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
-    """What is asked of each group: ``summaries`` are words of ``WORDS`` with columns."""
+    """What is asked of each group."""
 
     columns: Columns
     keys: Sequence[str]
-    summaries: Sequence[tuple[str, str]]
+    summaries: Sequence[_Summary]
     has_count: bool
 
     @property
     def names(self) -> list[str]:
         """What a group has beside its keys."""
-        summaries = [f"{word}_{name}" for word, name in self.summaries]
-        return ["count", *summaries] if self.has_count else summaries
+        names = [summary.name for summary in self.summaries]
+        return ["count", *names] if self.has_count else names
 
     @property
     def stage(self) -> Document:
         """For MongoDB; names of columns could mean something to it, places do not."""
         keys = {f"k{place}": f"${name}" for place, name in enumerate(self.keys)}
-        values = {
-            f"v{place}": {WORDS[word]: f"${name}"}
-            for place, (word, name) in enumerate(self.summaries)
-        }
+        values = {f"v{place}": one.accumulator for place, one in enumerate(self.summaries)}
         return {"$group": {"_id": keys, "count": {"$sum": 1}, **values}}
 
     def shown(self, group: Document) -> Document:
@@ -74,8 +110,8 @@ class _Request:
             told[name] = shown_value(group["_id"].get(f"k{place}"), self.columns[name])
         if self.has_count:
             told["count"] = group["count"]
-        for place, (word, name) in enumerate(self.summaries):
-            told[f"{word}_{name}"] = shown_value(group[f"v{place}"], self.columns[name])
+        for place, summary in enumerate(self.summaries):
+            told[summary.name] = summary.shown(group[f"v{place}"])
         return told
 
 
@@ -93,7 +129,11 @@ async def get_aggregate(request: web.Request) -> web.Response:
 
 def _read_request(query: ListQuery, columns: Columns) -> _Request:
     keys = _take_columns(query, "group_by", columns)
-    summaries = [(word, name) for word in WORDS for name in _take_columns(query, word, columns)]
+    summaries = [
+        _Summary(word, name, columns[name])
+        for word in WORDS
+        for name in _take_columns(query, word, columns)
+    ]
     has_count = _take_flag(query, "count")
     if not has_count and not summaries:
         words = ", ".join(WORDS)

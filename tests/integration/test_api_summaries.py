@@ -7,6 +7,8 @@ import pytest
 from api_world import START, World, running, source
 from bson import Decimal128, Int64, ObjectId
 
+from ingestd.export.json_text import iso_duration
+
 SCHEMA = {
     "order_id": "string", "amount": "float64", "country": "string", "price": "decimal",
     "took": "duration", "day": "date", "nested": "json", "odd name": "int32",
@@ -116,6 +118,20 @@ async def test_a_refusal_says_what_would_be_taken(world: World, query: str, part
     status, body, _ = await world.get(f"/data/orders{query}")
     assert status == 400
     assert part in str(body)
+
+
+async def test_a_sum_of_whole_numbers_is_exact_however_large(mongo_uri: str, database: str) -> None:
+    schema = {"n": "int64", "took": "duration"}
+    async with running(mongo_uri, database, (source(schema=schema),)) as world:
+        await world.add_file([{"n": 2**63 - 1, "took": Int64(2**62)}] * 3)
+        await world.add_file([{"n": None, "took": None}, {"n": "left by others"}])
+        body = await get(world, "/data/orders/aggregate?sum=n,took")
+        assert body["groups"] == [{"sum_n": 3 * (2**63 - 1), "sum_took": iso_duration(3 * 2**62)}]
+        await world.add_file([{"n": 0.5}, {"n": 1}])
+        body = await get(world, "/data/orders/aggregate?sum=n&n__lt=2")
+        assert body["groups"] == [{"sum_n": 1.5}]
+        await world.add_file([{"n": float("nan")}])
+        assert (await get(world, "/data/orders/aggregate?sum=n"))["groups"] == [{"sum_n": None}]
 
 
 async def test_a_group_never_has_two_values_of_one_name(mongo_uri: str, database: str) -> None:
