@@ -35,7 +35,8 @@ class VisibleRuns:
 
     def narrowed(self, other: "VisibleRuns") -> "VisibleRuns":
         """What both may see."""
-        return VisibleRuns(min(self.horizon, other.horizon), self.hidden | other.hidden)
+        hidden = self.hidden | other.hidden
+        return VisibleRuns(min(self.horizon, other.horizon), hidden, self.changes)
 
     def as_condition(self) -> Document:
         """The condition that a row may be seen."""
@@ -63,7 +64,8 @@ async def visible_runs(reads: Reads, source: SourceSpec, **options: Any) -> Visi
        at work under a later run, ``p`` is one of the stale runs that its entry names.
 
     So the list is as long as the files at work, not as the history of failures. Rows of a file
-    undone later vanish while they are read; ``visible_files``, asked afterwards, tells that too.
+    undone later vanish while they are read; ``visible_files``, asked afterwards, tells that too,
+    and ``are_whole`` whether it happened at all.
     """
     stages: list[Document] = [
         {"$match": {"source_name": source.name, "state": {"$in": list(_ARRIVED)}}},
@@ -103,6 +105,26 @@ def _uncommitted(source_name: str) -> Document:
             "pipeline": [{"$match": match}, _ONLY_RUNS],
         }
     }  # fmt: skip
+
+
+async def are_whole(
+    reads: Reads, source: SourceSpec, runs: VisibleRuns, **options: Any
+) -> bool:  # fmt: skip
+    """Whether all rows of these runs have been there since the runs were looked up.
+
+    Rows are taken away while their file says that it is undone and has some. Before it ceases to
+    say so, that is counted; so the files are asked first, and ``visible_runs`` reads the count
+    first.
+    """
+    undone = {
+        "source_name": source.name, "has_rows": True,
+        "processed_at": {"$lte": runs.horizon, "$nin": sorted(runs.hidden)},
+    }  # fmt: skip
+    if source.load.mode != "upsert" and await reads.find(FILES, undone, limit=1, **options):
+        return False
+    known = await reads.find(SOURCES, {"_id": source.name}, **options)
+    changes: int = sum(one.get("changes", 0) for one in known)
+    return changes == runs.changes
 
 
 async def visible_files(

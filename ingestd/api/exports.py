@@ -135,6 +135,7 @@ class _Sending:
             octets = await asyncio.to_thread(self._pack, assembler, piece)
             await self._send(head + octets)
             head = b""
+        await self.export.listing.require_whole()
         end = self.compressor.compress(assembler.end(self.row_count))
         await self._send(head + end + self.compressor.flush())
         await self.response.write_eof()

@@ -10,7 +10,7 @@ from aiohttp import web
 from ingestd.api.context import CONTEXT, ApiContext, Columns
 from ingestd.api.cursors import Key
 from ingestd.api.filters import chosen_columns, column_conditions
-from ingestd.api.problems import bad_parameter
+from ingestd.api.problems import bad_parameter, rows_changed
 from ingestd.api.query import ListQuery
 from ingestd.api.rows import Item, Renderer, row_renderer
 from ingestd.api.sorts import ARRIVING, Sort, read_sort
@@ -19,7 +19,7 @@ from ingestd.api.walks import Walk
 from ingestd.config.source import SourceSpec
 from ingestd.ledger import FILES
 from ingestd.mongo import Document, Reads
-from ingestd.visible import VisibleRuns, visible_files, visible_runs
+from ingestd.visible import VisibleRuns, are_whole, visible_files, visible_runs
 
 
 @dataclass(slots=True)
@@ -37,6 +37,8 @@ class RowListing:
     runs: VisibleRuns | None = None
     """What was visible when the walk began. It only ever narrows: no row comes twice, not even
     one that a later file of an ``upsert`` source has moved to another run."""
+    began: VisibleRuns | None = None
+    """What was visible at the first walk of this request."""
     files: dict[datetime, Document] = field(default_factory=dict)
     _seen: VisibleRuns | None = None
     """What was looked at for the walk that comes next."""
@@ -88,6 +90,7 @@ class RowListing:
         if now is None:
             return None
         self.runs = now if self.runs is None else now.narrowed(self.runs)
+        self.began = self.began or self.runs
         shown = (*self.columns, *self.sort.columns, "processed_at")
         fields = None if self.is_open else dict.fromkeys(shown, 1)
         seen = () if self.is_by_identity else (self.runs.as_condition(),)
@@ -109,6 +112,12 @@ class RowListing:
         moments = {item.key.moment for item in items}
         self.files = await self._visible_files(reads, moments)
         return [item for item in items if item.key.moment in self.files]
+
+    async def require_whole(self) -> None:
+        """Raises RequestRefused (503): rows have been taken away or added since the first walk."""
+        reads, limit_ms = self.context.mongo, self.context.time_limit_ms
+        if self.began and not await are_whole(reads, self.source, self.began, max_time_ms=limit_ms):
+            raise rows_changed(self.source_name)
 
     async def visible(self, runs: Iterable[datetime]) -> Set[datetime]:
         """Those of the runs whose rows may be seen now."""

@@ -81,6 +81,16 @@ def unknown_parameter(name: str, allowed: Iterable[str], hint: str = "") -> Requ
     return bad_parameter(name, detail, hint, choices(name, allowed))
 
 
+def rows_changed(source_name: str) -> RequestRefused:
+    """503: an answer would have some rows of a file, and not the others."""
+    detail = f"rows of {source_name} were replaced, taken back or replayed while they were read"
+    return RequestRefused(
+        ProblemDocument(
+            503, "rows-changed", "Rows changed", detail, "ask again", headers={"Retry-After": "1"}
+        )
+    )
+
+
 def not_found(what: str, name: str, known: Iterable[str] = (), hint: str = "") -> RequestRefused:
     """404: there is no such thing."""
     return RequestRefused(

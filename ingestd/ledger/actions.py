@@ -35,6 +35,10 @@ class Action(StrEnum):
     REPLACE = "replace"
 
 
+_OF_ROWS = (Action.UNDO, Action.REPLAY)
+"""Actions that take away rows of committed files, or add some."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """An action that somebody asks for. ``details`` are remembered with it."""
@@ -130,7 +134,8 @@ class Actions:
         Returns:
             the entry as it is now.
         """
-        await note_change(self._mongo, entry["source_name"])
+        if entry["doing"]["action"] in _OF_ROWS:
+            await note_change(self._mongo, entry["source_name"])
         match = {"_id": entry["_id"], "doing.token": entry["doing"]["token"]}
         done = await self._update(match, {"$set": fields, "$unset": {"doing": ""}})
         return done or await self.find(entry["_id"])

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from ingestd.ledger.actions import note_change
 from ingestd.ledger.claim import START, Claim, Verdict, Wanted
 from ingestd.ledger.earlier import keep_earlier
 from ingestd.ledger.entry import (
@@ -24,7 +25,7 @@ from ingestd.ledger.entry import (
 from ingestd.ledger.leases import Leases
 from ingestd.ledger.runs import Runs
 from ingestd.mongo import Document, Mongo
-from ingestd.records import SET_ASIDE, Counts, FileState, FoundFile, Position
+from ingestd.records import COMMITTED, SET_ASIDE, Counts, FileState, FoundFile, Position
 
 
 class Attempts:
@@ -63,6 +64,8 @@ class Attempts:
 
         Failures count on while it is tried again by itself; who drops it again starts anew.
         """
+        if known["state"] in COMMITTED or known.get("has_rows"):  # the new attempt removes them
+            await note_change(self._mongo, known["source_name"])
         await keep_earlier(self._mongo, known, one.found)
         change: Document = {
             **_place(one.found, known), "state": FileState.CLAIMED.value,

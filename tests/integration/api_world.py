@@ -56,7 +56,7 @@ class World:
     ) -> str:
         """A file with those rows, a minute after the one before."""
         self.runs += 1
-        identity = f"{self.runs:016x}"
+        identity = fields.pop("_id", f"{self.runs:016x}")
         moment = fields.pop("processed_at", START + timedelta(minutes=self.runs))
         document = {
             "_id": identity, "source_name": source_name, "name": f"file-{self.runs}.csv",
