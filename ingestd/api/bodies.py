@@ -92,6 +92,17 @@ def _refuse_packed(request: web.Request) -> None:
         )  # fmt: skip
 
 
+def refuse_part(request: web.Request) -> None:
+    """A part of a file would be taken for all of it (RFC 9110, section 14.5).
+
+    Raises:
+        RequestRefused: 400.
+    """
+    if hdrs.CONTENT_RANGE in request.headers:
+        detail, hint = "a file cannot be sent in parts", "send all of it, without Content-Range"
+        raise RequestRefused(ProblemDocument(400, "content-range", "Only a part", detail, hint))
+
+
 def too_large(most_bytes: int) -> RequestRefused:
     """413."""
     detail = f"the body is larger than {most_bytes} bytes"

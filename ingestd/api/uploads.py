@@ -13,7 +13,7 @@ from anyio import to_thread
 from ingestd.access import Kind
 from ingestd.api.admission import asked_by, require
 from ingestd.api.answers import json_response
-from ingestd.api.bodies import iterate_body, read_digest
+from ingestd.api.bodies import iterate_body, read_digest, refuse_part
 from ingestd.api.context import CONTEXT, ApiContext
 from ingestd.api.problems import ProblemDocument, RequestRefused, not_found, shown
 from ingestd.api.sources import named_source
@@ -33,6 +33,7 @@ _WRITE_BYTES = 2**20
 async def put_file(request: web.Request) -> web.Response:
     """Store a file; 202 with where to ask for it, or 200 with what became of it after ``wait``."""
     context, asked = request.app[CONTEXT], read_asked(request)
+    refuse_part(request)
     source = context.sources[named_source(request)]
     target = _target(context, source, request.match_info["file_name"])
     old = await _find_replaced(request, source, asked.replaces)

@@ -76,6 +76,15 @@ async def test_a_file_lies_in_the_inbox_and_the_answer_says_where_to_ask(
     assert record["fingerprint"] == hashlib.sha256(CONTENT).hexdigest()
 
 
+async def test_a_part_of_a_file_is_refused_before_it_is_sent(world: World, tmp_path: Path) -> None:
+    headers = {"Content-Range": "bytes 0-9/31"}
+    path = "/ingest/orders/a.csv"
+    status, problem = await put(world, path, headers=headers, expect100=True)
+    assert (status, problem["type"]) == (400, "urn:ingestd:problem:content-range")
+    assert inbox(tmp_path) == []
+    assert (await put(world, path))[0] == 202
+
+
 async def test_a_file_is_taken_while_mongodb_is_away(database: str, tmp_path: Path) -> None:
     (tmp_path / "inbox" / "orders").mkdir(parents=True)
     nowhere = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
