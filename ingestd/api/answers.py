@@ -12,6 +12,7 @@ from aiohttp import web
 from ingestd.api.context import CONTEXT
 from ingestd.api.cursors import Cursor, Key, Seal, read_cursor, write_cursor
 from ingestd.api.formats import JSON, NDJSON
+from ingestd.api.problems import bad_parameter
 from ingestd.api.query import ListQuery
 from ingestd.api.rows import Item, Renderer
 from ingestd.api.seals import SEALS
@@ -25,6 +26,8 @@ STREAM = web.RequestKey("stream", web.StreamResponse)
 
 _BATCH_ROWS = 500
 """A few milliseconds of work in a thread."""
+_AROUND_URL = len("HEAD  HTTP/1.1")
+"""What else stands in the line whose length ``api.max_url`` limits."""
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
@@ -146,11 +149,16 @@ async def begin_walk(request: web.Request, query: ListQuery, listing: Listing) -
 
 
 def _following(request: web.Request, cursor: str) -> str:
-    """The URL of the next page, absolute where the client told a decent name of this host."""
-    path = request.rel_url.update_query(cursor=cursor)
-    return (
-        f"{request.scheme}://{request.host}{path}" if _HOST.fullmatch(request.host) else f"{path}"
-    )
+    """The URL of the next page, absolute where the client told a decent name of this host.
+
+    Raises:
+        RequestRefused: 400: nobody could ask for it, as long as it would be.
+    """
+    path = str(request.rel_url.update_query(cursor=cursor))
+    if len(path) + _AROUND_URL > request.app[CONTEXT].settings.max_url:
+        detail = "the next page could not be asked for: its URL would be longer than api.max_url"
+        raise bad_parameter("limit", detail, "take limit=all with format=ndjson, or another sort")
+    return f"{request.scheme}://{request.host}{path}" if _HOST.fullmatch(request.host) else path
 
 
 def _as_lines(items: list[Item]) -> bytes:

@@ -142,7 +142,7 @@ async def running(
         for spec in specs if is_prepared else ():
             await mongo.ensure_indexes(spec.name, ("processed_at", "_id"))
         url = await server.start(create_app(context), context.settings)
-        async with aiohttp.ClientSession() as http:
+        async with aiohttp.ClientSession(max_field_size=2**15) as http:
             yield World(mongo, context, uri, url, http)
     finally:
         await server.stop()

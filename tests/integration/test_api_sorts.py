@@ -11,6 +11,7 @@ from api_world import World, running, source
 from bson import Int64
 from pymongo import MongoClient
 
+from ingestd.config.settings import ApiSettings
 from ingestd.load import ordered_indexes
 
 MIXED = [
@@ -138,3 +139,26 @@ async def test_newest_first_is_an_order_as_well(world: World) -> None:
     for first in (0, 12):
         await world.add_file(rows(first))
     assert await walked(world, "sort=-processed_at&limit=7") == list(range(24))[::-1]
+
+
+async def test_a_walk_goes_on_from_a_text_of_thousands_of_characters(world: World) -> None:
+    await world.add_file([{"n": n, "text": str(n) * 7000} for n in range(4)])
+    assert await walked(world, "sort=text&limit=1") == [0, 1, 2, 3]
+
+
+async def test_a_page_that_no_url_could_go_on_from_is_refused_at_once(
+    mongo_uri: str, database: str
+) -> None:
+    settings = ApiSettings(port=0, max_url=1024)
+    one = source(schema={"n": "int64", "text": "string"}, indexes=[["text"]])
+    async with running(mongo_uri, database, (one,), settings=settings) as world:
+        await world.add_file([{"n": n, "text": "x" * n} for n in range(600, 700)])
+        following, seen = "/data/orders?sort=text&limit=1", 0
+        status, body, headers = await world.get(following)
+        while status == 200:
+            following, seen = headers["Link"][1:].split(">")[0], seen + 1
+            status, body, headers = await world.get(following)
+        assert 0 < seen < 100
+        assert (status, body["parameter"]) == (400, "limit")
+        assert "limit=all" in body["hint"]
+        assert await exported(world, "sort=text") == list(range(600, 700))
