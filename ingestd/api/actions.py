@@ -1,5 +1,6 @@
 """``POST /files/{file_id}/…``: what people do with files that have ended; receipts and audits."""
 
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -22,6 +23,10 @@ from ingestd.mongo import Document
 from ingestd.wayback import audit, dismiss, forget, receipt, replay, retry, undo
 
 _LONGEST_REASON = 1000
+_NO_TEXT = ("Cc", "Cs")
+"""Categories of Unicode: control characters, and surrogates, which no UTF-8 has."""
+_LARGEST_ROW = 2**63 - 1
+"""MongoDB has no larger whole number."""
 
 Act = Callable[..., Awaitable[Document]]
 
@@ -64,13 +69,19 @@ def _ignores_budget(value: object) -> bool:
 def _reason(value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_REASON:
         raise bad_option("reason", f"it has to be a text of 1 to {_LONGEST_REASON} characters")
+    if any(unicodedata.category(character) in _NO_TEXT for character in value):
+        raise bad_option("reason", "it has a control character, or half of a surrogate pair")
     return value
 
 
 def _rows(value: object) -> list[int]:
-    if not isinstance(value, list) or not all(type(row) is int and row >= 0 for row in value):
+    if not isinstance(value, list) or not all(map(_is_row, value)):
         raise bad_option("rows", "it has to be a list of row numbers; 0 is the file as a whole")
     return value
+
+
+def _is_row(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _LARGEST_ROW
 
 
 async def _dismiss(*arguments: Any, reason: str = "", **options: Any) -> Document:

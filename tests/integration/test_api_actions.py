@@ -44,6 +44,9 @@ async def test_a_file_that_is_not_there_is_404(world: World, file_id: str) -> No
         (b"[", "body"), (b"[]", "body"), (b'{"reson": "x"}', "reson"), (b"{}", "reason"),
         (b'{"reason": ""}', "reason"), (b'{"reason": "x", "rows": [-1]}', "rows"),
         (b'{"reason": "x", "rows": [true]}', "rows"), (b"\xff", "body"),
+        (rb'{"reason": "r\ud800"}', "reason"), (rb'{"reason": "\u0000"}', "reason"),
+        (rb'{"reason": "a\nb"}', "reason"), (rb'{"r\udfff": "x"}', "r\\udfff"),
+        (b'{"reason": "x", "rows": [9223372036854775808]}', "rows"),
     ],
 )  # fmt: skip
 async def test_a_bad_body_is_400_naming_what_is_wrong(
@@ -66,6 +69,15 @@ async def test_dismiss_takes_a_reason_and_rows(world: World) -> None:
         f"/files/{file_id}/dismiss", json={"reason": "known", "rows": [1, 7]}
     )
     assert (status, told["detail"]) == (409, "row 7 of file-1.csv was not refused")
+
+
+async def test_a_reason_may_be_of_any_script(world: World) -> None:
+    file_id = await world.add_file([])
+    error = {"_id": ObjectId(f"{file_id}00000001"), "file_id": file_id, "row": 1, "state": "open"}
+    await world.mongo.insert_missing("errors", [error])
+    reason = "connu\u00a0: 既知 👩\u200d💻"
+    status, told = await world.post(f"/files/{file_id}/dismiss", json={"reason": reason})
+    assert (status, told["actions"][0]["reason"]) == (200, reason)
 
 
 async def test_a_page_of_another_site_may_not_change_anything(world: World) -> None:
