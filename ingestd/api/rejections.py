@@ -69,7 +69,7 @@ def _conditions(source_name: str, query: ListQuery) -> Iterator[Document]:
     """Those of the filters and dates of a query.
 
     Raises:
-        RequestRefused: 400, there is no such filter or state.
+        RequestRefused: 400, there is no such filter or state, or that is no file id.
     """
     filters = query.only(*_FILTERS).filters
     state = filters.get("state")
@@ -83,6 +83,8 @@ def _conditions(source_name: str, query: ListQuery) -> Iterator[Document]:
 
 
 def _of_file(text: str) -> Document:
-    """A range of the primary index; what is no file id matches nothing."""
+    """A range of the primary index."""
     found = _FILE_ID.fullmatch(text)
-    return {"_id": {"$in": []}} if found is None else rows_of(found[1])
+    if found is None:
+        raise bad_parameter("file_id", "it cannot be the id of a file", "see /files")
+    return rows_of(found[1])
