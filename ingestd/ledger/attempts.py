@@ -125,11 +125,13 @@ class Attempts:
 
 
 def _place(found: FoundFile, known: Document) -> Document:
-    """Where the file lies now. One that came back from where it was set aside is still a version
-    of what it was: a file of an archive, say, or one that was to replace another."""
+    """Where the file lies now, and since when. One that came back from where it was set aside is
+    still a version of what it was: a file of an archive, say, or one that was to replace another.
+    """
     fields, name = place_fields(found), known.get("name_in_source")
-    is_back = path_in(known, "path") == found.path and found.version_of is None
-    return fields | {"name_in_source": name} if is_back and name else fields
+    if path_in(known, "path") != found.path:
+        return fields | {"discovered_at": found.found_at}
+    return fields | {"name_in_source": name} if name and found.version_of is None else fields
 
 
 def _intended(known: Document) -> str | None:

@@ -200,6 +200,17 @@ async def test_of_two_files_of_one_content_each_is_tried_again_by_itself(world: 
     assert (set_aside(world), world.ids()) == ([], [1])
 
 
+async def test_undone_content_that_comes_as_another_file_arrived_when_that_did(
+    world: World,
+) -> None:
+    old = await world.load("a.csv", GOOD)
+    await undo(world.desk, old.file_id, "ada")
+    file = world.drop("b.csv", GOOD)
+    await world.offer(file)
+    (entry,) = world.files
+    assert (entry["name"], entry["discovered_at"]) == ("b.csv", file.found_at)
+
+
 async def replaced(world: World, old: str, path: Path) -> None:
     """What ``ingestd replace`` does with a file from elsewhere."""
     entry = await begin_replace(world.desk, old, "ada", path)
