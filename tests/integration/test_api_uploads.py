@@ -54,6 +54,13 @@ async def put(world: World, path: str, content: Any = CONTENT, **options: Any) -
         return response.status, await response.json(content_type=None)
 
 
+def new_headers(root: Path, *scopes: str) -> dict[str, str]:
+    """Those of a new token with these scopes."""
+    token, text = new_token("ci", [parse_scope(scope) for scope in scopes], None)
+    TokenFile(root).add(token)
+    return {"Authorization": f"Bearer {text}"}
+
+
 def inbox(root: Path) -> list[str]:
     """Every file that lies there, hidden ones too."""
     found = (root / "inbox").rglob("*")
@@ -305,9 +312,7 @@ async def test_sending_takes_a_scope_of_that_source(
     settings = ApiSettings(port=0, allow_anonymous=False)
     async with running(mongo_uri, database, root=tmp_path, settings=settings) as world:
         for scope, expected in (("read", 403), ("ingest:other", 403), ("ingest:orders", 202)):
-            token, text = new_token("ci", [parse_scope(scope)], None)
-            TokenFile(tmp_path).add(token)
-            headers = {"Authorization": f"Bearer {text}"}
+            headers = new_headers(tmp_path, scope)
             status, _ = await put(world, "/ingest/orders/a.csv", headers=headers)
             assert status == expected, scope
         assert (await put(world, "/ingest/orders/b.csv"))[0] == 401
@@ -381,8 +386,6 @@ async def test_replacing_takes_the_scopes_to_send_and_to_operate(
             (["ingest:orders"], 403), (["operate:orders"], 403),
             (["ingest:orders", "operate:other"], 403), (["ingest:orders", "operate:orders"], 202),
         ):  # fmt: skip
-            token, text = new_token("ci", [parse_scope(scope) for scope in scopes], None)
-            TokenFile(tmp_path).add(token)
-            headers = {"Authorization": f"Bearer {text}"}
+            headers = new_headers(tmp_path, *scopes)
             target = f"/ingest/orders/a.csv?replaces={old}"
             assert (await put(world, target, headers=headers))[0] == expected, scopes
